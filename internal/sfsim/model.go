@@ -1,0 +1,191 @@
+package sfsim
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// IPRange is an inclusive range of addresses, as Salesforce's allowlists have it.
+type IPRange struct{ From, To netip.Addr }
+
+// Contains reports whether a lies in the range.
+func (r IPRange) Contains(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.BitLen() == r.From.BitLen() && r.From.Compare(a) <= 0 && a.Compare(r.To) <= 0
+}
+
+// RefreshPolicy is an app's policy on the life of refresh tokens.
+type RefreshPolicy int
+
+const (
+	PolicyIdle     RefreshPolicy = iota // ends after App.IdleTTL without use
+	PolicyLifetime                      // also ends App.RefreshLifetime after the authorisation
+	PolicyZero                          // ends at once
+)
+
+// App is a connected app or external client app. Its key is known to every org.
+type App struct {
+	ClientID     string
+	ClientSecret string   // empty: a public client, which must not send a secret
+	Scopes       []string // default api, refresh_token, id
+	RedirectURIs []string // compared exactly
+
+	RTR                      bool      // refresh-token rotation
+	PKCE                     bool      // the code flow needs a challenge
+	SecretRequiredForRefresh bool      // a secret that is sent is checked in any case
+	Allowlist                []IPRange // who may exchange codes and refresh tokens; empty: anybody
+
+	IdleTTL         time.Duration // zero: 30 days; negative: no limit
+	RefreshPolicy   RefreshPolicy
+	RefreshLifetime time.Duration // for PolicyLifetime
+
+	IntrospectAll bool          // may introspect other apps' tokens
+	JWT           bool          // access tokens are JWTs with an absolute end
+	JWTLifetime   time.Duration // zero: 30 minutes
+	RunAs         string        // username for client_credentials; empty: not enabled
+}
+
+const defaultIdleTTL = 30 * 24 * time.Hour
+
+func (a *App) complete() error {
+	if a.ClientID == "" {
+		return errors.New("sfsim: an app needs a ClientID")
+	}
+	if len(a.Scopes) == 0 {
+		a.Scopes = []string{"api", "refresh_token", "id"}
+	}
+	if a.IdleTTL == 0 {
+		a.IdleTTL = defaultIdleTTL
+	}
+	if a.JWTLifetime == 0 {
+		a.JWTLifetime = 30 * time.Minute
+	}
+	if a.JWTLifetime < 0 || a.RefreshPolicy == PolicyLifetime && a.RefreshLifetime <= 0 {
+		return fmt.Errorf("sfsim: app %s: lifetimes must be positive", a.ClientID)
+	}
+	return checkAllowlist(a.Allowlist)
+}
+
+// checkAllowlist keeps Salesforce's limits: 128 ranges, 256 addresses in total.
+func checkAllowlist(ranges []IPRange) error {
+	total := 0
+	for _, r := range ranges {
+		if !r.From.IsValid() || r.From.BitLen() != r.To.BitLen() || r.To.Less(r.From) {
+			return fmt.Errorf("sfsim: %v-%v is not a range of addresses", r.From, r.To)
+		}
+		for a := r.From; a.Compare(r.To) <= 0 && total <= 256; a = a.Next() {
+			total++
+		}
+	}
+	if len(ranges) > 128 || total > 256 {
+		return errors.New("sfsim: an allowlist holds at most 128 ranges and 256 addresses")
+	}
+	return nil
+}
+
+// Org is one Salesforce org.
+type Org struct {
+	Host             string        // My Domain, such as acme.my.salesforce.com
+	Aliases          []string      // further hosts that serve this org
+	ID               string        // 15 or 18 characters; empty: made up
+	Sandbox          bool          // identity URLs at test.salesforce.com
+	SessionTimeout   time.Duration // of inactivity; zero: Options.SessionTimeout
+	LockSessionsToIP bool          // a token is good only from the address that minted it
+	Users            []User        // empty: one is made up
+}
+
+// User is a user of an org.
+type User struct {
+	ID       string // empty: made up
+	Username string
+}
+
+// Grant is what an authorisation hands out.
+type Grant struct {
+	ID           int    // names the grant in the ledger
+	RefreshToken string // empty without the refresh_token scope
+	AccessToken  string
+	OrgID        string
+	UserID       string
+	InstanceURL  string
+	IdentityURL  string
+}
+
+// app, org, user, grant and refresh are guarded by Sim.mu except where a field
+// is atomic or never changes.
+
+type app struct{ App }
+
+func (a *app) allowed(ip netip.Addr) bool {
+	return len(a.Allowlist) == 0 || slices.ContainsFunc(a.Allowlist, func(r IPRange) bool { return r.Contains(ip) })
+}
+
+type org struct {
+	Org      // ID, Host, Aliases, Sandbox: never change
+	users    []*user
+	instance string
+	timeout  atomic.Int64 // nanoseconds of inactivity
+	lockIP   atomic.Bool
+	calls    atomic.Int64 // API calls answered, for Sforce-Limit-Info
+	records  atomic.Int64 // records created
+}
+
+type user struct {
+	User
+	identity string
+	frozen   bool
+}
+
+func (o *org) user(name string) *user {
+	for _, u := range o.users {
+		if name == "" || strings.EqualFold(u.Username, name) || u.ID == name {
+			return u
+		}
+	}
+	return nil
+}
+
+type grant struct {
+	id        int
+	app       *app
+	org       *org
+	user      *user
+	scope     string
+	created   time.Time
+	used      time.Time  // last exchange
+	chain     []*refresh // oldest first, the last is the current one
+	accesses  []*access  // alive when last looked at
+	exchanges int
+	dead      string // why it ended; empty while it lives
+}
+
+func (g *grant) current() *refresh {
+	if len(g.chain) == 0 {
+		return nil
+	}
+	return g.chain[len(g.chain)-1]
+}
+
+type refresh struct {
+	token   string
+	grant   *grant
+	index   int
+	rotated bool
+	given   bool // its answer was written in full
+}
+
+type code struct {
+	grantee   *user
+	app       *app
+	org       *org
+	scope     string
+	redirect  string
+	challenge string
+	made      time.Time
+	used      bool
+}
