@@ -1,0 +1,54 @@
+// Package attr is the one list of the keys that spans, metrics and logs of
+// sallyport carry beside OpenTelemetry's own.
+package attr
+
+import "go.opentelemetry.io/otel/attribute"
+
+// Scope is the name of the tracer and of the meter.
+const Scope = "sallyport"
+
+// Keys of spans, metrics and log lines.
+const (
+	Org            = attribute.Key("sallyport.org")
+	Client         = attribute.Key("sallyport.client")
+	Decision       = attribute.Key("sallyport.decision")
+	Epoch          = attribute.Key("sallyport.epoch")
+	Generation     = attribute.Key("sallyport.generation")
+	Attempt        = attribute.Key("sallyport.attempt")
+	Fence          = attribute.Key("sallyport.fence")
+	Replica        = attribute.Key("sallyport.replica")
+	LeaseMargin    = attribute.Key("sallyport.lease.margin")
+	ExchangeReason = attribute.Key("sallyport.exchange.reason")
+	ExchangeResult = attribute.Key("sallyport.exchange.outcome")
+	Race           = attribute.Key("sallyport.race")
+	GrantState     = attribute.Key("sallyport.grant.state")
+	ErrorCode      = attribute.Key("sallyport.error")
+	ErrorType      = attribute.Key("error.type")
+	EgressAddress  = attribute.Key("sallyport.egress.address")
+	Attempts       = attribute.Key("sallyport.attempts")
+	SubjectKind    = attribute.Key("sallyport.introspect.subject")
+	Active         = attribute.Key("sallyport.introspect.active")
+)
+
+// Values of [Race].
+const (
+	RaceNone    = "none"
+	RaceWon     = "won"
+	RaceLost    = "lost"
+	RaceFenced  = "fenced"
+	RaceInDoubt = "in_doubt"
+)
+
+// Names of spans.
+const (
+	SpanRequest    = "proxy.request"
+	SpanGet        = "token.get"
+	SpanWait       = "token.wait"
+	SpanExchange   = "token.exchange"
+	SpanLock       = "lock.acquire"
+	SpanJournal    = "journal.append"
+	SpanConnect    = "salesforce.connect"
+	SpanToken      = "salesforce.token"
+	SpanIntrospect = "salesforce.introspect"
+	SpanCommit     = "store.commit"
+)
