@@ -1,0 +1,367 @@
+package tokens
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sallyport/sallyport/internal/attr"
+	"github.com/sallyport/sallyport/internal/secret"
+)
+
+// Options of a [Broker]. All but the last three are required.
+type Options struct {
+	Store       Store
+	Claims      Claims
+	Journal     Journal
+	Exchanger   Exchanger
+	Sealer      Sealer
+	Fingerprint Fingerprinter
+	Directory   Directory
+	History     History
+	Replica     string // of this process, from the journal
+	Deployment  string // of the store
+	Policy      Policy
+
+	Tracer trace.Tracer // none: nothing is traced
+	Meter  metric.Meter // none: nothing is measured
+	Logger *slog.Logger // none: nothing is logged
+}
+
+// Broker hands out access tokens and exchanges refresh tokens, one exchange at
+// a time for each org. It is safe for concurrent use.
+type Broker struct {
+	o      Options
+	p      Policy
+	tel    *telemetry
+	log    *slog.Logger
+	jitter func() float64
+
+	orgs     atomic.Pointer[map[OrgID]*org] // copied on write under mu
+	mu       sync.Mutex                     // guards writes of orgs, and closed
+	closed   bool
+	draining atomic.Bool
+
+	// background gives the context of work that no caller owns. Drain ends it;
+	// an exchange that was sent outlives it until its own deadline. work counts
+	// the goroutines that Drain waits for.
+	background func() context.Context
+	cancel     context.CancelFunc
+	work       sync.WaitGroup
+}
+
+// org is what this replica knows of one org.
+type org struct {
+	id   OrgID
+	live atomic.Pointer[live]
+
+	mu        sync.Mutex
+	memory    Record            // guarded by mu: the greatest seen, whole; the zero Record if none
+	flight    *flight           // guarded by mu: the one under way
+	seen      AttemptID         // guarded by mu: the open attempt of memory
+	seenAt    time.Time         // guarded by mu: when it was first seen here
+	failures  int               // guarded by mu: unsent or refused exchanges in a row
+	notYet    time.Time         // guarded by mu: no exchange before
+	early     int               // guarded by mu: tokens in a row that were refused before their first use
+	askNext   time.Time         // guarded by mu: no further question about a doubt before
+	silent    int               // guarded by mu: questions in a row without a believable answer
+	pending   *Committed        // guarded by mu: an answer that the store hasn't taken yet
+	distrust  Place             // guarded by mu: adopted after a refusal; unverified whatever the record says
+	sent      bool              // guarded by mu: the standing order of AskSend was used for this token
+	timer     *time.Timer       // guarded by mu: the next wake
+	last      trace.SpanContext // guarded by mu: of the last exchange
+	refusal   *Error            // guarded by mu: what memory's state last said to callers, nil after each change of it
+	refusedAt time.Time         // guarded by mu
+}
+
+// live is an access token that is being served. Only its atomics change.
+type live struct {
+	token  Token
+	lease  Lease        // but for what the atomics say
+	end    atomic.Int64 // believed end, in Unix nanoseconds
+	look   atomic.Int64 // when its end is looked at
+	used   atomic.Int64 // last success
+	handed atomic.Bool  // whether anyone got it
+	dead   atomic.Bool  // Salesforce refused it
+}
+
+func (l *live) alive(now time.Time) bool {
+	return l != nil && !l.dead.Load() && now.UnixNano() < l.end.Load()
+}
+
+// NewBroker checks o and returns a broker that knows nothing yet: call
+// [Broker.Recover] before the first [Broker.Token].
+func NewBroker(o Options) (*Broker, error) {
+	for name, missing := range map[string]bool{
+		"Store": o.Store == nil, "Claims": o.Claims == nil, "Journal": o.Journal == nil, "Exchanger": o.Exchanger == nil,
+		"Sealer": o.Sealer == nil, "Fingerprint": o.Fingerprint == nil, "Directory": o.Directory == nil,
+		"History": o.History == nil, "Replica": o.Replica == "",
+	} {
+		if missing {
+			return nil, fmt.Errorf("tokens: Options.%s is required", name)
+		}
+	}
+	b := &Broker{o: o, p: o.Policy.withDefaults(), log: o.Logger, jitter: randomFraction}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if b.tel, err = newTelemetry(o.Tracer, o.Meter); err != nil {
+		return nil, err
+	}
+	base, cancel := context.WithCancel(context.Background())
+	b.background, b.cancel = func() context.Context { return base }, cancel
+	b.orgs.Store(&map[OrgID]*org{})
+	return b, b.tel.observe(b)
+}
+
+// Token returns a live access token of org. While one lives it is served at
+// once, without I/O and whatever the grant's state; else the caller waits for
+// the one exchange that is under way, at most [Policy.TokenWait]. It fails with
+// an [*Error], or with ctx's error.
+func (b *Broker) Token(ctx context.Context, id OrgID) (Token, error) {
+	if !trace.SpanFromContext(ctx).IsRecording() {
+		return b.token(ctx, id)
+	}
+	ctx, span := b.tel.tracer.Start(ctx, attr.SpanGet, trace.WithAttributes(attr.Org.String(string(id))))
+	t, err := b.token(ctx, id)
+	span.SetAttributes(attr.Epoch.Int64(t.Place.Epoch), attr.Generation.Int64(t.Place.Generation))
+	endSpan(span, err)
+	return t, err
+}
+
+func (b *Broker) token(ctx context.Context, id OrgID) (Token, error) {
+	s := (*b.orgs.Load())[id]
+	if s != nil {
+		now := time.Now()
+		if l := s.live.Load(); l.alive(now) {
+			l.handed.Store(true)
+			if now.UnixNano() >= l.look.Load() {
+				b.lookAhead(s, l)
+			}
+			return l.token, nil
+		}
+	}
+	return b.await(ctx, b.org(id), Place{}, "")
+}
+
+// Used says that Salesforce accepted t for a call, which resets the inactivity
+// clock of an opaque token.
+func (b *Broker) Used(id OrgID, t Token) {
+	s := (*b.orgs.Load())[id]
+	if s == nil {
+		return
+	}
+	l := s.live.Load()
+	if l == nil || l.token.Place != t.Place || l.dead.Load() {
+		return
+	}
+	now := time.Now()
+	// A second's worth of precision is enough for a clock of minutes, and spares
+	// the cache line on a busy org.
+	if now.UnixNano()-l.used.Load() > int64(l.lease.Life()/1000) {
+		l.used.Store(now.UnixNano())
+		b.extend(l)
+	}
+}
+
+func (b *Broker) extend(l *live) {
+	lease := l.lease
+	if u := l.used.Load(); u != 0 {
+		lease.Used = time.Unix(0, u)
+	}
+	l.end.Store(lease.End().UnixNano())
+	l.look.Store(lease.LookAt(b.p.RefreshAhead, b.jitter()).UnixNano())
+}
+
+// Replace says that Salesforce refused t as a dead session, and returns a newer
+// token. Only where t is still the newest does that begin an exchange; N
+// callers cause one. It fails as [Broker.Token] does, and with
+// [CodeSessionRejected] where tokens are refused right after they were issued.
+func (b *Broker) Replace(ctx context.Context, id OrgID, t Token) (Token, error) {
+	s := b.org(id)
+	if l := s.live.Load(); l != nil && l.token.Place.Compare(t.Place) > 0 && l.alive(time.Now()) {
+		return l.token, nil
+	}
+	s.mu.Lock()
+	if l := s.live.Load(); l != nil && l.token.Place == t.Place && !l.dead.Swap(true) {
+		if l.used.Load() == 0 {
+			s.early++
+		} else {
+			s.early = 0
+		}
+		if s.early > 1 {
+			s.notYet = later(s.notYet, time.Now().Add(backoff(s.early-1, b.jitter())))
+		}
+	}
+	early := s.early
+	wait := time.Until(s.notYet)
+	s.mu.Unlock()
+	if early > 1 && wait > 0 {
+		return Token{}, &Error{Org: id, Code: CodeSessionRejected, Temporary: true, RetryAfter: wait,
+			What: "Salesforce refuses access tokens right after it issued them",
+			Hint: "look at the org's session settings (IP lock, login IP ranges, API access of the user)"}
+	}
+	return b.await(ctx, s, t.Place, CauseRejected)
+}
+
+func (b *Broker) org(id OrgID) *org {
+	if s := (*b.orgs.Load())[id]; s != nil {
+		return s
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := *b.orgs.Load()
+	if s := old[id]; s != nil {
+		return s
+	}
+	s := &org{id: id}
+	m := maps.Clone(old)
+	m[id] = s
+	b.orgs.Store(&m)
+	return s
+}
+
+// serve makes the access token of r the one that is served, if it has one that
+// is newer. It returns the token that is served afterwards.
+func (b *Broker) serve(s *org, r Record) (*live, error) {
+	cur := s.live.Load()
+	if len(r.Access) == 0 {
+		if r.Revoked() {
+			s.live.Store(nil)
+			return nil, nil
+		}
+		return cur, nil
+	}
+	if cur != nil && cur.token.Place.Compare(r.AccessPlace) >= 0 {
+		return cur, nil
+	}
+	plain, err := b.o.Sealer.Open(r.Access, string(s.id), FieldAccess)
+	if err != nil {
+		return cur, err
+	}
+	set, _ := b.o.Directory.Settings(s.id)
+	l := &live{
+		token: Token{Place: r.AccessPlace, Access: secret.NewText(string(plain)), InstanceURL: r.InstanceURL, IssuedAt: r.IssuedAt, Address: r.Address},
+		lease: Lease{Obtained: r.AccessAt, Session: set.SessionTimeout, Fixed: r.ExpiresAt},
+	}
+	b.extend(l)
+	s.live.Store(l)
+	return l, nil
+}
+
+// remember takes r into memory if it is newer than what is there, serves its
+// access token, and arms the next wake.
+func (b *Broker) remember(s *org, r Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Compare(s.memory) <= 0 && s.memory.Known() {
+		return
+	}
+	if s.memory.Place != r.Place {
+		s.sent, s.silent, s.askNext = false, 0, time.Time{}
+	}
+	s.memory, s.refusal = r, nil
+	if a := r.Attempt; a == nil {
+		s.seen, s.seenAt = "", time.Now()
+	} else if s.seen != a.ID {
+		s.seen, s.seenAt = a.ID, time.Now()
+	}
+	if _, err := b.serve(s, r); err != nil {
+		b.log.Error("the access token that the store holds doesn't open: check the keyset", "org", s.id, "error", err)
+	}
+	b.arm(s)
+}
+
+// Drain begins no further exchange, waits until the exchanges under way have
+// ended and every answer has been committed, and ends the background work. An
+// exchange is waited for up to its own deadline, whatever ctx says of callers;
+// ctx bounds only the wait for the store.
+func (b *Broker) Drain(ctx context.Context) error {
+	b.draining.Store(true)
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	for _, s := range *b.orgs.Load() {
+		s.mu.Lock()
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		s.mu.Unlock()
+	}
+	done := make(chan struct{})
+	go func() { // ends with the work
+		defer close(done)
+		b.work.Wait()
+	}()
+	select {
+	case <-done:
+		b.cancel()
+		return nil
+	case <-ctx.Done():
+	}
+	b.cancel()
+	<-done
+	for id, s := range *b.orgs.Load() {
+		s.mu.Lock()
+		p := s.pending
+		s.mu.Unlock()
+		if p != nil {
+			return fmt.Errorf("org %s: the store was away; the answer is in the journal and is committed at the next start: %w", id, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// spawn runs f in the background, counted, unless the broker was closed.
+func (b *Broker) spawn(f func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.work.Add(1)
+	go func() { // ends with f, which ends by its own deadline or with b.background
+		defer b.work.Done()
+		f()
+	}()
+	return true
+}
+
+// enter counts a command that some caller runs, so that Drain waits for it. It
+// fails once the broker was closed.
+func (b *Broker) enter(id OrgID) (leave func(), err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, b.shuttingDown(id)
+	}
+	b.work.Add(1)
+	return b.work.Done, nil
+}
+
+func (b *Broker) shuttingDown(id OrgID) error {
+	return &Error{Org: id, Code: CodeShuttingDown, Temporary: true, RetryAfter: time.Second,
+		What: "this sallyport is shutting down", Hint: "call again: another replica, or the next start, serves"}
+}
+
+// asError makes err an [*Error] of org.
+func asError(id OrgID, err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Org: id, Code: CodeUnavailable, Temporary: true, RetryAfter: time.Second,
+		What: "no access token could be had", Hint: "see sallyport grant show and the log", Err: err}
+}
+
+func newAttemptID() AttemptID { return AttemptID(rand.Text()) }

@@ -1,0 +1,293 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/secret"
+)
+
+// Enrolled is what an enrolment came to.
+type Enrolled struct {
+	Place Place
+	// Already says that this very token was held, and nothing was changed.
+	Already bool
+	// Truthful says that introspection called the fresh refresh token live. Where
+	// it didn't, a doubt about this grant can't be settled by asking: the app
+	// should be allowed to introspect its own tokens.
+	Truthful bool
+}
+
+// Import enrols a refresh token that a person brought: claim, journal, commit,
+// and only then is the person told. It enters unverified, and is introspected
+// once at once. A token that any org, journal or orphan knows doesn't enter
+// twice: [CodeConflict], but for the org's current one, see [Enrolled.Already].
+func (b *Broker) Import(ctx context.Context, id OrgID, refresh secret.Text) (Enrolled, error) {
+	set, err := b.enrollable(id)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	if refresh.IsZero() {
+		return Enrolled{}, &Error{Org: id, Code: CodeConflict, What: "the refresh token is empty", Hint: "nothing was changed"}
+	}
+	leave, err := b.enter(id)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	defer leave()
+	s := b.org(id)
+	var done Enrolled
+	err = b.o.Store.Hold(ctx, id, func(ctx context.Context, h Hold) error {
+		r, sight := h.Record()
+		already, err := b.admit(ctx, id, r, b.o.Fingerprint.Of(refresh.Reveal()))
+		if err != nil || already {
+			done = Enrolled{Place: r.Place, Already: already}
+			return err
+		}
+		n := b.newRecord(s, r, set)
+		if err := b.fillRefresh(&n, refresh); err != nil {
+			return err
+		}
+		a := newAttemptID()
+		n.end(a, OutcomeIssued)
+		e := Entry{Attempt: a, Org: id, Replica: b.o.Replica, Deployment: b.o.Deployment, Kind: EntryEnrolment, Base: r.Place, Identity: sight.Identity, Record: n}
+		if err := b.o.Journal.Begin(e); err != nil {
+			return err
+		}
+		done.Place = n.Place
+		b.commit(ctx, s, Committed{Attempt: a, Base: r.Place, Identity: sight.Identity, Record: n, Enrolment: true})
+		return nil
+	})
+	if err != nil {
+		return Enrolled{}, enrolError(id, err)
+	}
+	if !done.Already {
+		done.Truthful = b.try(ctx, s)
+	}
+	return done, nil
+}
+
+// Seed enrols the refresh token of a resources file, where nothing better is
+// known: the org is unknown, or must be authorised again and this token was
+// never seen. It reports whether the token was used.
+func (b *Broker) Seed(ctx context.Context, id OrgID, refresh secret.Text) (bool, error) {
+	r, err := b.o.Store.Load(ctx, id)
+	if err != nil && !errors.Is(err, ErrUnknownOrg) {
+		return false, err
+	}
+	if r.Known() {
+		who, err := b.o.Claims.Claimant(ctx, b.o.Fingerprint.Of(refresh.Reveal()))
+		if err != nil {
+			return false, err
+		}
+		if r.State != ReauthRequired || who != "" || b.org(id).live.Load().alive(time.Now()) {
+			return false, nil
+		}
+	}
+	done, err := b.Import(ctx, id, refresh)
+	return err == nil && !done.Already, err
+}
+
+// Authorize exchanges an authorization code once, through the same egress as
+// everything else, and enrols what it brings as a new epoch. The code is spent
+// whatever comes of it. The token enters verified.
+func (b *Broker) Authorize(ctx context.Context, id OrgID, code Credential) (Enrolled, error) {
+	set, err := b.enrollable(id)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	leave, err := b.enter(id)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	defer leave()
+	s := b.org(id)
+	var done Enrolled
+	err = b.o.Store.Hold(ctx, id, func(ctx context.Context, h Hold) error {
+		r, sight := h.Record()
+		line, err := b.o.Exchanger.Connect(ctx, id)
+		if err != nil {
+			return err
+		}
+		defer line.Close()
+		n := b.newRecord(s, r, set)
+		n.Verified = sight.Identity
+		a := Attempt{ID: newAttemptID(), Replica: b.o.Replica, Base: Place{Epoch: n.Epoch}, Start: time.Now(), Limit: b.p.ExchangeTimeout, Cause: CauseManual, Address: line.Address()}
+		e := Entry{Attempt: a.ID, Org: id, Replica: b.o.Replica, Deployment: b.o.Deployment, Kind: EntryEnrolment, Base: r.Place, Identity: sight.Identity, Record: n}
+		if err := b.o.Journal.Begin(e); err != nil {
+			return err
+		}
+		sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.p.ExchangeTimeout)
+		defer cancel()
+		answer, _, err := line.Send(sending, code, func() error {
+			if b.draining.Load() {
+				return errDraining
+			}
+			return nil
+		})
+		if len(answer) == 0 {
+			b.settle(id, a.ID, OutcomeUnknown)
+			return fmt.Errorf("no answer came: authorise once more: %w", err)
+		}
+		if jerr := b.o.Journal.Answer(a.ID, answer); jerr != nil {
+			b.log.ErrorContext(ctx, "the journal refused an answer: it is committed to the store at once", "org", id, "error", jerr)
+		}
+		issue, err := b.o.Exchanger.Parse(answer)
+		if err != nil {
+			b.settle(id, a.ID, OutcomeDead)
+			return err
+		}
+		if issue.Refresh.IsZero() {
+			b.settle(id, a.ID, OutcomeDead)
+			return errors.New("the answer brought no refresh token: give the app the refresh_token scope and authorise once more")
+		}
+		c, err := b.enrolled(ctx, set, e, a.Address, issue, a.Start)
+		if err != nil {
+			return err
+		}
+		done.Place = c.Record.Place
+		b.commit(ctx, s, c)
+		return nil
+	})
+	if err != nil {
+		return Enrolled{}, enrolError(id, err)
+	}
+	done.Truthful = b.try(ctx, s)
+	return done, nil
+}
+
+// enrolled is what the answer to an authorization code commits. Its names are
+// claimed first; a name that another org has is told and not fatal, since the
+// code is spent and the token is here.
+func (b *Broker) enrolled(ctx context.Context, set Settings, e Entry, address string, i Issue, at time.Time) (Committed, error) {
+	n := e.Record.clone()
+	if err := b.fill(&n, i, address, at); err != nil {
+		return Committed{}, err
+	}
+	n.Rotation = RotationUnknown
+	n.end(e.Attempt, OutcomeIssued)
+	names := append(grantNames(set, n), n.Fingerprint)
+	if err := b.o.Claims.Claim(ctx, e.Org, names); errors.Is(err, ErrClaimed) {
+		b.log.ErrorContext(ctx, "alarm: another org of this deployment was authorised for the same app and user: one grant should have one name", "org", e.Org, "error", err)
+	} else if err != nil {
+		return Committed{}, err
+	}
+	return Committed{Attempt: e.Attempt, Base: e.Base, Identity: e.Identity, Record: n, Enrolment: true}, nil
+}
+
+// grantNames names the grant by Salesforce's own ids, where they are known.
+func grantNames(set Settings, r Record) []string {
+	if r.SalesforceOrg == "" || set.ClientID == "" {
+		return nil
+	}
+	return []string{"grant:" + set.ClientID + ":" + r.SalesforceOrg + ":" + r.SalesforceUser}
+}
+
+// newRecord is the record of a new authorisation, above all that is known.
+func (b *Broker) newRecord(s *org, r Record, set Settings) Record {
+	now := time.Now()
+	return Record{Schema: Schema, Org: s.id, Kind: set.Kind, SingleUse: set.SingleUse, State: Ready, Since: now, EnrolledAt: now,
+		Place: Place{Epoch: b.newEpoch(s, r, now), Generation: 1}}
+}
+
+// newEpoch is the moment in milliseconds, or one more than the greatest epoch
+// that store, memory and journal know.
+func (b *Broker) newEpoch(s *org, r Record, now time.Time) int64 {
+	s.mu.Lock()
+	known := max(s.memory.Epoch, r.Epoch)
+	s.mu.Unlock()
+	for e, err := range b.o.Journal.Entries() {
+		if err == nil && e.Org == s.id {
+			known = max(known, e.Base.Epoch, e.Record.Epoch)
+		}
+	}
+	return max(known+1, now.UnixMilli())
+}
+
+// admit decides whether a token with this fingerprint may enter, and claims it.
+func (b *Broker) admit(ctx context.Context, id OrgID, r Record, fp string) (already bool, err error) {
+	who, err := b.o.Claims.Claimant(ctx, fp)
+	if err != nil {
+		return false, err
+	}
+	conflict := func(what, hint string) error {
+		return &Error{Org: id, Code: CodeConflict, What: what, Hint: hint}
+	}
+	switch {
+	case who != "" && who != id:
+		return false, conflict("this token belongs to org "+string(who), "one grant has one name; nothing was changed")
+	case r.Fingerprint == fp && r.State != ReauthRequired:
+		return true, nil
+	case r.Fingerprint != fp && r.Knows(fp):
+		return false, conflict("this token was rotated out or replaced earlier", "sending it would end the grant; authorise again instead")
+	case r.Fingerprint != fp && who == id && b.journalKnows(id, fp):
+		return false, conflict("this token was held before", "authorise again instead")
+	}
+	return false, b.o.Claims.Claim(ctx, id, []string{fp})
+}
+
+// journalKnows reports whether a journalled record of id beyond its present one
+// names fp.
+func (b *Broker) journalKnows(id OrgID, fp string) bool {
+	for e, err := range b.o.Journal.Entries() {
+		if err == nil && e.Org == id && e.Record.Knows(fp) && e.Settled {
+			return true
+		}
+	}
+	return false
+}
+
+// try introspects a fresh refresh token once, and remembers that this app is
+// told the truth.
+func (b *Broker) try(ctx context.Context, s *org) (truthful bool) {
+	err := b.o.Store.Hold(ctx, s.id, func(ctx context.Context, h Hold) error {
+		r, sight := h.Record()
+		if r.State != Ready || !r.SingleUse {
+			return nil
+		}
+		x := &exchange{b: b, s: s, f: &flight{}}
+		c, err := x.credential(r)
+		if err != nil {
+			return err
+		}
+		l, err := b.introspect(ctx, s.id, Subject{c.Secret, true})
+		if err != nil || !l.Active {
+			return err
+		}
+		truthful = true
+		if l.OrgID != "" && r.SalesforceOrg == "" {
+			r.SalesforceOrg, r.SalesforceUser = l.OrgID, l.UserID
+			set, _ := b.o.Directory.Settings(s.id)
+			if err := b.o.Claims.Claim(ctx, s.id, grantNames(set, r)); errors.Is(err, ErrClaimed) {
+				b.log.ErrorContext(ctx, "alarm: another org of this deployment holds a grant of the same app and user", "org", s.id, "error", err)
+			}
+		}
+		_, err = x.apply(ctx, h, r, Found{Identity: sight.Identity, Truthful: true, At: time.Now()})
+		return err
+	})
+	if err != nil {
+		b.log.WarnContext(ctx, "the fresh grant couldn't be looked at", "org", s.id, "error", err)
+	}
+	return truthful
+}
+
+func (b *Broker) enrollable(id OrgID) (Settings, error) {
+	set, ok := b.o.Directory.Settings(id)
+	switch {
+	case !ok:
+		return set, &Error{Org: id, Code: CodeOrgNotAllowed, What: "there is no such org", Hint: "sallyport get orgs lists them; sallyport apply makes one"}
+	case !set.SingleUse:
+		return set, &Error{Org: id, Code: CodeConflict, What: "a " + set.Kind + " grant has no refresh token", Hint: "nothing was changed"}
+	}
+	return set, nil
+}
+
+func enrolError(id OrgID, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Org: id, Code: CodeConflict, What: "the authorisation wasn't taken: " + err.Error(), Hint: "nothing was changed; try again", Err: err}
+}

@@ -1,0 +1,247 @@
+package tokens
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sallyport/sallyport/internal/attr"
+)
+
+// wish is what a flight is for.
+type wish struct {
+	cause string
+	stale Place // a token of a newer place is wanted; zero for any live token
+	force bool  // a person asked: back-off, cap and patience are skipped
+}
+
+// flight is one piece of work on an org that callers wait for together. Its
+// context is its own: a caller that goes away doesn't cancel it.
+type flight struct {
+	wish
+	origin  trace.SpanContext // who caused it
+	span    atomic.Pointer[trace.SpanContext]
+	waiters atomic.Int32
+	done    chan struct{} // closed when the rest is set
+	err     error
+	result  Exchange // of the exchange that it made, if any
+}
+
+// causeSettle is a flight that settles a doubt and exchanges nothing.
+const causeSettle = "settle"
+
+// await waits until org has a live token above stale. An empty cause lets what
+// is known decide.
+func (b *Broker) await(ctx context.Context, s *org, stale Place, cause string) (Token, error) {
+	start := time.Now()
+	ctx, span := b.tel.tracer.Start(ctx, attr.SpanWait, trace.WithAttributes(attr.Org.String(string(s.id))))
+	t, f, err := b.waitFor(ctx, s, stale, cause)
+	race := attr.RaceNone
+	if f != nil {
+		if sc := f.span.Load(); sc != nil {
+			span.AddLink(trace.Link{SpanContext: *sc})
+		}
+		race = f.result.Race
+		if race == "" {
+			race = attr.RaceNone
+		}
+	}
+	span.SetAttributes(attr.Race.String(race))
+	endSpan(span, err)
+	b.tel.waited(ctx, s.id, time.Since(start), err)
+	return t, err
+}
+
+func (b *Broker) waitFor(ctx context.Context, s *org, stale Place, cause string) (Token, *flight, error) {
+	limit := time.NewTimer(b.p.TokenWait)
+	defer limit.Stop()
+	deadline := time.Now().Add(b.p.TokenWait)
+	var f *flight
+	for {
+		if l := s.live.Load(); l.alive(time.Now()) && l.token.Place.Compare(stale) > 0 {
+			l.handed.Store(true)
+			return l.token, f, nil
+		}
+		f, _ = b.fly(s, wish{cause: cause, stale: stale}, trace.SpanContextFromContext(ctx))
+		if f == nil {
+			return Token{}, nil, b.shuttingDown(s.id)
+		}
+		f.waiters.Add(1)
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return Token{}, f, ctx.Err()
+		case <-limit.C:
+			return Token{}, f, &Error{Org: s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: time.Second,
+				What: "no access token came in " + b.p.TokenWait.String(), Hint: "call again; sallyport grant show says what it waits for"}
+		}
+		if f.err == nil {
+			continue
+		}
+		e := asError(s.id, f.err)
+		if !e.Temporary || e.RetryAfter <= 0 || time.Now().Add(e.RetryAfter).After(deadline) {
+			return Token{}, f, e
+		}
+		pause := time.NewTimer(e.RetryAfter)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return Token{}, f, ctx.Err()
+		}
+	}
+}
+
+// fly joins the flight of s that is under way, whatever it is for, or begins
+// one for w and reports that it did. It returns nil when the broker was closed.
+func (b *Broker) fly(s *org, w wish, origin trace.SpanContext) (f *flight, mine bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight != nil {
+		return s.flight, false
+	}
+	f = &flight{wish: w, origin: origin, done: make(chan struct{})}
+	if f.cause == "" {
+		f.cause, f.stale = causeOf(s.live.Load())
+	}
+	if !b.spawn(func() { b.run(s, f) }) {
+		return nil, false
+	}
+	s.flight = f
+	return f, true
+}
+
+// causeOf says why a token is wanted where l is what there is.
+func causeOf(l *live) (string, Place) {
+	switch {
+	case l == nil:
+		return CauseFirst, Place{}
+	case l.dead.Load():
+		return CauseRejected, l.token.Place
+	}
+	return CauseExpiry, l.token.Place
+}
+
+func (b *Broker) run(s *org, f *flight) {
+	f.err = b.pursue(b.background(), s, f)
+	s.mu.Lock()
+	s.flight = nil
+	b.arm(s)
+	s.mu.Unlock()
+	close(f.done)
+	if f.err != nil && f.waiters.Load() == 0 {
+		b.log.Warn("background work on a grant failed", "org", s.id, "cause", f.cause, "error", f.err)
+	}
+}
+
+// lookAhead begins the look at l's end in the background.
+func (b *Broker) lookAhead(s *org, l *live) {
+	s.mu.Lock()
+	wait := s.flight != nil || time.Now().Before(s.notYet) || s.memory.State != Ready
+	s.mu.Unlock()
+	if !wait {
+		b.fly(s, wish{cause: CauseExpiry, stale: l.token.Place}, trace.SpanContext{})
+	}
+}
+
+// arm sets the timer of s to the next moment at which something is to be done
+// without a caller. The caller holds s.mu.
+func (b *Broker) arm(s *org) {
+	if b.draining.Load() || s.flight != nil {
+		return
+	}
+	at := b.nextWake(s)
+	if s.timer == nil {
+		s.timer = time.AfterFunc(time.Until(at), func() { b.wake(s) })
+		return
+	}
+	s.timer.Reset(max(time.Until(at), 0))
+}
+
+// nextWake is the next moment at which s wants attention. The caller holds s.mu.
+func (b *Broker) nextWake(s *org) time.Time {
+	r, l := s.memory, s.live.Load()
+	if !r.Known() || s.pending != nil {
+		return never
+	}
+	switch r.State {
+	case Ready:
+		at := b.p.HeartbeatDue(r)
+		if l != nil && l.handed.Load() && !l.dead.Load() {
+			at = earlier(at, time.Unix(0, l.look.Load()))
+		}
+		return later(at, s.notYet)
+	case Exchanging:
+		return s.seenAt // somebody's: written in doubt at once
+	case InDoubt:
+		return earlier(b.askAt(s), GiveUpAt(b.endOf(s)))
+	case ReauthRequired:
+		if r.Reason == ReasonUndecided && b.p.Doubt != AskHold {
+			return b.askAt(s)
+		}
+	}
+	return never
+}
+
+// wake does what the moment asks for, in the background.
+func (b *Broker) wake(s *org) {
+	now := time.Now()
+	s.mu.Lock()
+	if s.flight != nil || b.draining.Load() {
+		s.mu.Unlock()
+		return // the flight arms the next one
+	}
+	if now.Before(b.nextWake(s)) {
+		b.arm(s)
+		s.mu.Unlock()
+		return
+	}
+	r, l := s.memory, s.live.Load()
+	s.mu.Unlock()
+	set, ok := b.o.Directory.Settings(s.id)
+	switch {
+	case !ok || set.Disabled:
+		s.mu.Lock()
+		s.notYet = now.Add(time.Hour)
+		s.askNext = now.Add(time.Hour)
+		b.arm(s)
+		s.mu.Unlock()
+	case r.State == Ready && !now.Before(b.p.HeartbeatDue(r)):
+		b.fly(s, wish{cause: CauseHeartbeat, stale: r.Place}, trace.SpanContext{})
+	case r.State == Ready && l != nil:
+		b.fly(s, wish{cause: CauseExpiry, stale: l.token.Place}, trace.SpanContext{})
+	default:
+		b.fly(s, wish{cause: causeSettle}, trace.SpanContext{})
+	}
+}
+
+// askAt is when the doubt of s is asked about next. The caller holds s.mu.
+func (b *Broker) askAt(s *org) time.Time {
+	end, life := time.Time{}, time.Duration(0)
+	if l := s.live.Load(); l.alive(time.Now()) {
+		end, life = time.Unix(0, l.end.Load()), l.lease.Life()
+	}
+	return later(b.p.AskAt(s.memory, s.seenAt, end, life), s.askNext)
+}
+
+// endOf is when the access token of s died or will, and where there is none
+// when its doubt began. The caller holds s.mu.
+func (b *Broker) endOf(s *org) time.Time {
+	if l := s.live.Load(); l != nil {
+		if l.dead.Load() {
+			return s.memory.Since
+		}
+		return time.Unix(0, l.end.Load())
+	}
+	return s.memory.Since
+}
+
+func randomFraction() float64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return float64(binary.LittleEndian.Uint64(b[:])>>11) / (1 << 53)
+}
