@@ -32,6 +32,10 @@ type Options struct {
 	Deployment  string // of the store
 	Policy      Policy
 
+	// Instance is told, in a goroutine of its own, when an org's instance URL
+	// was learned or has changed. May be nil.
+	Instance func(org OrgID, url string)
+
 	Tracer trace.Tracer // none: nothing is traced
 	Meter  metric.Meter // none: nothing is measured
 	Logger *slog.Logger // none: nothing is logged
@@ -50,6 +54,7 @@ type Broker struct {
 	mu       sync.Mutex                     // guards writes of orgs, and closed
 	closed   bool
 	draining atomic.Bool
+	drained  chan struct{} // closed when draining begins
 
 	// background gives the context of work that no caller owns. Drain ends it;
 	// an exchange that was sent outlives it until its own deadline. work counts
@@ -76,7 +81,7 @@ type org struct {
 	silent    int               // guarded by mu: questions in a row without a believable answer
 	pending   *Committed        // guarded by mu: an answer that the store hasn't taken yet
 	distrust  Place             // guarded by mu: adopted after a refusal; unverified whatever the record says
-	sent      bool              // guarded by mu: the standing order of AskSend was used for this token
+	rest      time.Time         // guarded by mu: nothing begins by itself before, after the last flight
 	timer     *time.Timer       // guarded by mu: the next wake
 	last      trace.SpanContext // guarded by mu: of the last exchange
 	refusal   *Error            // guarded by mu: what memory's state last said to callers, nil after each change of it
@@ -90,6 +95,7 @@ type live struct {
 	end    atomic.Int64 // believed end, in Unix nanoseconds
 	look   atomic.Int64 // when its end is looked at
 	used   atomic.Int64 // last success
+	jitter float64      // of this token's look, in [0, 1)
 	handed atomic.Bool  // whether anyone got it
 	dead   atomic.Bool  // Salesforce refused it
 }
@@ -110,7 +116,7 @@ func NewBroker(o Options) (*Broker, error) {
 			return nil, fmt.Errorf("tokens: Options.%s is required", name)
 		}
 	}
-	b := &Broker{o: o, p: o.Policy.withDefaults(), log: o.Logger, jitter: randomFraction}
+	b := &Broker{o: o, p: o.Policy.withDefaults(), log: o.Logger, jitter: randomFraction, drained: make(chan struct{})}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -180,7 +186,7 @@ func (b *Broker) extend(l *live) {
 		lease.Used = time.Unix(0, u)
 	}
 	l.end.Store(lease.End().UnixNano())
-	l.look.Store(lease.LookAt(b.p.RefreshAhead, b.jitter()).UnixNano())
+	l.look.Store(lease.LookAt(b.p.RefreshAhead, l.jitter).UnixNano())
 }
 
 // Replace says that Salesforce refused t as a dead session, and returns a newer
@@ -251,12 +257,42 @@ func (b *Broker) serve(s *org, r Record) (*live, error) {
 	}
 	set, _ := b.o.Directory.Settings(s.id)
 	l := &live{
-		token: Token{Place: r.AccessPlace, Access: secret.NewText(string(plain)), InstanceURL: r.InstanceURL, IssuedAt: r.IssuedAt, Address: r.Address},
-		lease: Lease{Obtained: r.AccessAt, Session: set.SessionTimeout, Fixed: r.ExpiresAt},
+		token:  Token{Place: r.AccessPlace, Access: secret.NewText(string(plain)), InstanceURL: r.InstanceURL, IssuedAt: r.IssuedAt, Address: r.Address},
+		lease:  Lease{Obtained: r.AccessAt, Session: set.SessionTimeout, Fixed: r.ExpiresAt},
+		jitter: b.jitter(),
 	}
 	b.extend(l)
 	s.live.Store(l)
 	return l, nil
+}
+
+// Reconfigure takes over what the registry says now about session timeouts, and
+// looks at orgs again that were disabled.
+func (b *Broker) Reconfigure() {
+	for id, s := range *b.orgs.Load() {
+		set, _ := b.o.Directory.Settings(id)
+		s.mu.Lock()
+		if l := s.live.Load(); l != nil && l.lease.Session != set.SessionTimeout {
+			n := l.copy()
+			n.lease.Session = set.SessionTimeout
+			b.extend(n)
+			s.live.CompareAndSwap(l, n)
+		}
+		if s.memory.Known() {
+			s.notYet, s.askNext = time.Time{}, time.Time{}
+			b.arm(s)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// copy is l with atomics of its own.
+func (l *live) copy() *live {
+	n := &live{token: l.token, lease: l.lease, jitter: l.jitter}
+	n.used.Store(l.used.Load())
+	n.handed.Store(l.handed.Load())
+	n.dead.Store(l.dead.Load())
+	return n
 }
 
 // remember takes r into memory if it is newer than what is there, serves its
@@ -268,7 +304,10 @@ func (b *Broker) remember(s *org, r Record) {
 		return
 	}
 	if s.memory.Place != r.Place {
-		s.sent, s.silent, s.askNext = false, 0, time.Time{}
+		s.silent, s.askNext = 0, time.Time{}
+	}
+	if r.InstanceURL != "" && r.InstanceURL != s.memory.InstanceURL && b.o.Instance != nil {
+		b.spawn(func() { b.o.Instance(s.id, r.InstanceURL) })
 	}
 	s.memory, s.refusal = r, nil
 	if a := r.Attempt; a == nil {
@@ -287,8 +326,10 @@ func (b *Broker) remember(s *org, r Record) {
 // exchange is waited for up to its own deadline, whatever ctx says of callers;
 // ctx bounds only the wait for the store.
 func (b *Broker) Drain(ctx context.Context) error {
-	b.draining.Store(true)
 	b.mu.Lock()
+	if !b.draining.Swap(true) {
+		close(b.drained)
+	}
 	b.closed = true
 	b.mu.Unlock()
 	for _, s := range *b.orgs.Load() {

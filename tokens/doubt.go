@@ -101,9 +101,12 @@ func (x *exchange) ask(ctx context.Context, r Record, twice bool) (verdict, erro
 		t := time.NewTimer(x.b.p.DoubtPause)
 		select {
 		case <-t.C:
-		case <-ctx.Done():
+		case <-x.b.drained:
 			t.Stop()
 			return silent, x.b.shuttingDown(x.s.id)
+		case <-ctx.Done():
+			t.Stop()
+			return silent, ctx.Err()
 		}
 		second, ok := x.introspect(ctx, c.Secret, true)
 		if !ok || second != first {
@@ -206,16 +209,12 @@ func (x *exchange) liveUntil() string {
 func (x *exchange) giveUp(ctx context.Context, h Hold, r Record) (Record, error) {
 	x.s.mu.Lock()
 	at := GiveUpAt(x.b.endOf(x.s))
-	sent := x.s.sent
 	x.s.mu.Unlock()
 	if r.State != InDoubt || time.Now().Before(at) {
 		return r, x.b.unavailable(x.s, r)
 	}
 	x.told = true
-	if x.b.p.Doubt == AskSend && !sent {
-		x.s.mu.Lock()
-		x.s.sent = true
-		x.s.mu.Unlock()
+	if x.b.p.Doubt == AskSend && r.Resent != r.Fingerprint {
 		_, sight := h.Record()
 		x.b.log.WarnContext(ctx, "a doubtful token is sent once more, as SALLYPORT_IN_DOUBT=send orders", "org", x.s.id)
 		return x.apply(ctx, h, r, SentOnce{sight.Identity, time.Now()})
@@ -246,12 +245,10 @@ func (b *Broker) livesLonger(ctx context.Context, s *org) bool {
 // correct takes over the end that introspection told for l, and reports whether
 // more than the fraction that asks for an exchange is left of its life.
 func (b *Broker) correct(s *org, l *live, end, at time.Time) bool {
-	n := &live{token: l.token, lease: l.lease}
+	n := l.copy()
 	n.lease.Learned, n.lease.LearnedAt = end, at
-	n.used.Store(l.used.Load())
-	n.handed.Store(l.handed.Load())
 	b.extend(n)
-	return s.live.CompareAndSwap(l, n) && at.Before(n.lease.LookAt(b.p.RefreshAhead, 0))
+	return s.live.CompareAndSwap(l, n) && at.UnixNano() < n.look.Load()
 }
 
 // unavailable is what callers are told who need a token of a grant in r's

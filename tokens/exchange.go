@@ -31,6 +31,9 @@ func (b *Broker) pursue(ctx context.Context, s *org, f *flight) error {
 	}
 	s.mu.Lock()
 	wait, pending, last, refusal := time.Until(s.notYet), s.pending != nil, s.last, s.refusal
+	if s.memory.State != Ready {
+		wait = 0 // its doubt has a patience of its own
+	}
 	if time.Since(s.refusedAt) > time.Second {
 		refusal = nil
 	}
@@ -260,7 +263,7 @@ func (x *exchange) failed(retryAfter time.Duration) time.Duration {
 func (x *exchange) succeeded() {
 	x.s.mu.Lock()
 	defer x.s.mu.Unlock()
-	x.s.failures, x.s.sent = 0, false
+	x.s.failures = 0
 	if x.s.early <= 1 {
 		x.s.notYet = time.Time{}
 	}

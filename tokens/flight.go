@@ -129,7 +129,10 @@ func causeOf(l *live) (string, Place) {
 func (b *Broker) run(s *org, f *flight) {
 	f.err = b.pursue(b.background(), s, f)
 	s.mu.Lock()
-	s.flight = nil
+	s.flight, s.rest = nil, time.Now().Add(100*time.Millisecond)
+	if f.err != nil {
+		s.rest = time.Now().Add(time.Second)
+	}
 	b.arm(s)
 	s.mu.Unlock()
 	close(f.done)
@@ -141,7 +144,8 @@ func (b *Broker) run(s *org, f *flight) {
 // lookAhead begins the look at l's end in the background.
 func (b *Broker) lookAhead(s *org, l *live) {
 	s.mu.Lock()
-	wait := s.flight != nil || time.Now().Before(s.notYet) || s.memory.State != Ready
+	now := time.Now()
+	wait := s.flight != nil || now.Before(s.notYet) || now.Before(s.rest) || s.memory.State != Ready
 	s.mu.Unlock()
 	if !wait {
 		b.fly(s, wish{cause: CauseExpiry, stale: l.token.Place}, trace.SpanContext{})
@@ -154,7 +158,7 @@ func (b *Broker) arm(s *org) {
 	if b.draining.Load() || s.flight != nil {
 		return
 	}
-	at := b.nextWake(s)
+	at := later(b.nextWake(s), s.rest)
 	if s.timer == nil {
 		s.timer = time.AfterFunc(time.Until(at), func() { b.wake(s) })
 		return
@@ -195,7 +199,7 @@ func (b *Broker) wake(s *org) {
 		s.mu.Unlock()
 		return // the flight arms the next one
 	}
-	if now.Before(b.nextWake(s)) {
+	if now.Before(later(b.nextWake(s), s.rest)) {
 		b.arm(s)
 		s.mu.Unlock()
 		return

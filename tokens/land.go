@@ -130,7 +130,9 @@ func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed) (Landing, e
 	case LandedOrphaned, LandedContested:
 		b.log.ErrorContext(ctx, "alarm: an answer belongs to an authorisation that was replaced: its token is kept aside", "org", s.id, "landing", l)
 	}
-	b.settle(s.id, c.Attempt, OutcomeIssued)
+	if c.Record.SingleUse {
+		b.settle(s.id, c.Attempt, OutcomeIssued)
+	}
 	b.remember(s, r)
 	return l, nil
 }

@@ -61,6 +61,9 @@ func (e Unsent) apply(r Record) (Record, error) {
 		return r, &TransitionError{r.Org, r.State, e}
 	}
 	r.end(e.Attempt, e.Outcome)
+	if e.Outcome == OutcomeNotSent {
+		r.HourCount = max(r.HourCount-1, 0) // the cap is on what Salesforce sees
+	}
 	return r.to(Ready, "", "", e.At), nil
 }
 
@@ -181,13 +184,13 @@ type SentOnce struct {
 }
 
 func (e SentOnce) apply(r Record) (Record, error) {
-	if r.State != InDoubt || len(r.Refresh) == 0 || e.Identity == "" {
+	if r.State != InDoubt || len(r.Refresh) == 0 || e.Identity == "" || r.Resent == r.Fingerprint {
 		return r, &TransitionError{r.Org, r.State, e}
 	}
 	if r.Attempt != nil {
 		r.end(r.Attempt.ID, OutcomeUnknown)
 	}
-	r.Verified = e.Identity
+	r.Verified, r.Resent = e.Identity, r.Fingerprint
 	return r.to(Ready, "", "", e.At), nil
 }
 

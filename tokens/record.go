@@ -44,6 +44,7 @@ type Record struct {
 	Fingerprint string   `json:"fingerprint,omitempty"`
 	Earlier     []string `json:"earlier,omitempty"`
 	Rotation    Rotation `json:"rotation,omitempty"`
+	Resent      string   `json:"resent,omitempty"` // fingerprint of the token that a standing order sent once more
 
 	Access      []byte    `json:"access,omitempty"`       // sealed
 	AccessPlace Place     `json:"access_place,omitempty"` // of the answer that brought it; older than Place after an enrolment without one

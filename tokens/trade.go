@@ -184,6 +184,12 @@ func (x *exchange) noAnswer(ctx context.Context, h Hold, r Record, a Attempt, ca
 
 func (x *exchange) doubt(ctx context.Context, h Hold, r Record, a Attempt, o Outcome, why Reason, detail string) error {
 	x.line.Outcome, x.line.Race, x.line.Detail = o.String(), attr.RaceInDoubt, detail
+	if why == ReasonMisconfigured {
+		again := time.Now().Add(x.failed(0))
+		x.s.mu.Lock()
+		x.s.askNext = again
+		x.s.mu.Unlock()
+	}
 	n, err := x.apply(ctx, h, r, Doubted{a, o, why, detail, time.Now()})
 	if err != nil {
 		return err // the intent stands, which is a doubt as well
