@@ -1,0 +1,97 @@
+# The targets that people and CI call. `make` alone prints them.
+SHELL := /bin/bash
+.SHELLFLAGS := -Eeuo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# When the source was last changed, so that the same source gives the same image.
+EPOCH    ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+FUZZTIME ?= 10s
+IMAGE    ?= sallyport:dev
+
+export GOTOOLCHAIN = local
+APT     := internal/tools/apt.sh
+SCRIPTS := .ci/run $(APT) $(wildcard deploy/*.sh deploy/*/*.sh)
+# Modules of their own that have tests. The benchmark runs for minutes: `make bench`.
+MODULES  = $(filter-out internal/tools internal/bench,$(patsubst %/go.mod,%,$(wildcard internal/*/go.mod)))
+# buildah keeps its images here rather than in the machine's store; vfs and
+# chroot ask neither for a daemon nor for namespaces.
+STORE   := dist/containers
+BUILDAH := buildah --storage-driver vfs --root $(CURDIR)/$(STORE)/root --runroot $(CURDIR)/$(STORE)/run
+
+.PHONY: help
+help: ## print this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sort | column -t -s $$'\t'
+
+.PHONY: test
+test: test-deps ## all tests, with the race detector
+	packages=$$($(GO) list ./... | grep -v '/internal/archtest$$'); $(GO) test -race -timeout 7m $$packages
+	$(GO) test -race -count=1 ./internal/archtest # it reads files that no cache knows of
+	for m in $(MODULES); do (cd "$$m" && $(GO) test -race -timeout 7m ./...); done
+
+.PHONY: test-deps
+test-deps: # what the tests run beside Go: peers and clients
+	@$(APT) curl openssl python3 javac=default-jdk-headless
+
+.PHONY: lint
+lint: bin/golangci-lint ## formatting, linters, shell scripts, a tidy go.mod
+	bin/golangci-lint config verify
+	bin/golangci-lint run ./...
+	for m in $(MODULES) $(patsubst %/go.mod,%,$(wildcard internal/bench/go.mod)); do (cd "$$m" && $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
+	@$(APT) shellcheck
+	shellcheck --exclude=SC2317 $(SCRIPTS) # 0.9 takes what a trap calls for unreachable
+	$(GO) mod tidy -diff
+
+bin/golangci-lint: internal/tools/go.mod internal/tools/go.sum
+	$(GO) build -C internal/tools -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bin/benchstat: internal/tools/go.mod internal/tools/go.sum
+	$(GO) build -C internal/tools -o $(CURDIR)/$@ golang.org/x/perf/cmd/benchstat
+
+.PHONY: build
+build: ## bin/sallyport, static
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/sallyport ./cmd/sallyport
+
+.PHONY: demo
+demo: build ## the main job on this machine, offline: simulator, proxy, expiry, rotation
+	bin/sallyport demo
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s) each
+	packages=$$($(GO) list ./...); for pkg in $$packages; do \
+	  for target in $$($(GO) test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: build bin/benchstat ## compare sallyport with its peers under load
+	$(GO) run -C internal/bench .
+
+.PHONY: deploy-check
+deploy-check: build ## the systemd unit: valid, and hardened
+	deploy/check.sh bin/sallyport
+
+# Without a registry there is no Go image to compile in, so the binary comes
+# from this machine by the very script that the Dockerfile runs; see there.
+.PHONY: image
+image: ## the container image (IMAGE), by buildah, as dist/sallyport.tar
+	@$(APT) buildah /etc/ssl/certs/ca-certificates.crt=ca-certificates
+	VERSION=$(VERSION) COMMIT=$(COMMIT) deploy/image/rootfs.sh dist/rootfs
+	$(BUILDAH) bud --isolation chroot --format docker --timestamp $(EPOCH) --target prebuilt \
+	  --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE) .
+	rm -f dist/sallyport.tar
+	$(BUILDAH) push $(IMAGE) docker-archive:$(CURDIR)/dist/sallyport.tar:$(IMAGE)
+
+.PHONY: image-check
+image-check: image ## what is in the image, and that it runs
+	BUILDAH="$(BUILDAH)" deploy/image/check.sh $(IMAGE) $(VERSION)
+
+.PHONY: clean
+clean: ## remove bin and dist
+	rm -rf bin dist

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/internal/admin"
+	"github.com/sallyport/sallyport/tokens"
+)
+
+// checks are the doctor's findings about this process: store, keys, journal,
+// CA and listeners.
+func (a *app) checks(ctx context.Context) []admin.Finding {
+	var all []admin.Finding
+	tell := func(check string, wrong bool, what, hint string) {
+		f := admin.Finding{Check: check, Result: admin.ResultOK, What: what}
+		if wrong {
+			f.Result, f.Hint = admin.ResultWrong, hint
+		}
+		all = append(all, f)
+	}
+	if err := checkCanary(ctx, a.store, a.keys); err != nil {
+		tell("keys", true, err.Error(), "restore the keyset that sealed the store")
+	} else {
+		tell("keys", false, "the keyset opens what the store holds", "")
+	}
+	if a.journal.Degraded() {
+		tell("journal", true, tokens.ErrDegraded.Error(), "restart on a sound disk")
+	} else {
+		tell("journal", a.journal.Ephemeral(), fmt.Sprintf("replica %s, %d answers not yet committed", a.journal.Replica(), a.journal.Pending()),
+			"the state directory is on a disk that dies with the machine (tmpfs or overlay): mount a volume there, or a crash can lose a refresh token")
+	}
+	if current, next, err := a.ca.load(ctx); err != nil {
+		tell("ca", true, err.Error(), "see sallyport ca show")
+	} else {
+		end := current.Issuer().NotAfter
+		tell("ca", time.Until(end) < 90*24*time.Hour, "the interception CA is valid until "+end.Format(time.DateOnly), "run sallyport ca rotate, give the new root to the clients, then sallyport ca rotate --activate")
+		if next != nil {
+			tell("ca", false, "a rotation is under way: clients need both roots", "")
+		}
+	}
+	for _, l := range a.c.Listen {
+		if l.Kind == config.KindPlain && !l.Loopback() {
+			tell("listeners", true, l.String()+" takes passwords in clear from the network", "listen on https:// with SALLYPORT_TLS_CERT and SALLYPORT_TLS_KEY")
+		}
+	}
+	return all
+}

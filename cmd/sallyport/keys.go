@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/internal/registry"
+	"github.com/sallyport/sallyport/internal/secret"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// metaStore is where a store keeps what is made once for a deployment.
+type metaStore interface {
+	Meta(ctx context.Context, key string) ([]byte, error)
+	MetaOnce(ctx context.Context, key string, value []byte) ([]byte, error)
+	SetMeta(ctx context.Context, key string, value []byte) error
+}
+
+// The names under which the store keeps what is made once.
+const (
+	metaCanary      = "canary"
+	metaDeployment  = "deployment"
+	metaFingerprint = "fingerprint_key"
+	metaCA          = "ca"
+)
+
+func randomToken() string { return rand.Text() + rand.Text() }
+
+// readKeyset returns the keyset in clear: of the configured place, or of the
+// state directory, where it is made at the first start. created says that.
+func readKeyset(k config.Keyset, d stateDir, storeIsNew bool) (b []byte, created bool, err error) {
+	switch {
+	case k.Variable != "":
+		return []byte(k.Inline.Reveal()), false, nil
+	case k.Path != "":
+		b, err = readPrivate(k.Path)
+		if err != nil {
+			return nil, false, misconfigured("SALLYPORT_KEYSET: %w", err)
+		}
+		return b, false, nil
+	}
+	b, err = d.read("keyset.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		if !storeIsNew {
+			return nil, false, misconfigured("%s is gone, and the store holds secrets that only it opens: restore the file, or set SALLYPORT_KEYSET", d.path("keyset.json"))
+		}
+		if b, err = secret.NewKeyset(); err == nil {
+			err = writePrivate(d.path("keyset.json"), b)
+		}
+		return b, true, err
+	}
+	return b, false, err
+}
+
+// checkCanary opens the store's sealed canary, which is made at the first
+// start. A keyset that doesn't open it would seal what nobody opens later.
+func checkCanary(ctx context.Context, store metaStore, keys *secret.Keyring) error {
+	sealed, err := keys.Seal([]byte("canary"), "", metaCanary)
+	if err != nil {
+		return err
+	}
+	kept, err := store.MetaOnce(ctx, metaCanary, sealed)
+	if err != nil {
+		return err
+	}
+	if _, err := keys.Open(kept, "", metaCanary); err != nil {
+		return misconfigured("SALLYPORT_KEYSET: this keyset doesn't open what the store holds: %w", err)
+	}
+	return nil
+}
+
+// sealedOnce returns what the store keeps sealed under name, made by f once.
+func sealedOnce(ctx context.Context, store metaStore, keys *secret.Keyring, name string, f func() ([]byte, error)) ([]byte, error) {
+	kept, err := store.Meta(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if kept == nil {
+		plain, err := f()
+		if err != nil {
+			return nil, err
+		}
+		sealed, err := keys.Seal(plain, "", name)
+		if err != nil {
+			return nil, err
+		}
+		if kept, err = store.MetaOnce(ctx, name, sealed); err != nil {
+			return nil, err
+		}
+	}
+	return keys.Open(kept, "", name)
+}
+
+// caPairs is the interception CA as the store keeps it: the pair in use, and
+// during a rotation the next one.
+type caPairs struct {
+	Current proxy.AuthorityPEM  `json:"current"`
+	Next    *proxy.AuthorityPEM `json:"next,omitempty"`
+}
+
+// authority keeps the interception CA and rotates it.
+type authority struct {
+	store   metaStore
+	keys    *secret.Keyring
+	domains []string
+	brought *proxy.Authority // the operator's own, which isn't rotated here
+	use     func(*proxy.Authority)
+}
+
+func caDomains(c config.Config) []string {
+	if len(c.CADomains) > 0 {
+		return c.CADomains
+	}
+	return registry.SalesforceSuffixes()
+}
+
+func (a *authority) load(ctx context.Context) (current, next *proxy.Authority, err error) {
+	if a.brought != nil {
+		return a.brought, nil, nil
+	}
+	b, err := sealedOnce(ctx, a.store, a.keys, metaCA, func() ([]byte, error) {
+		p, err := a.fresh()
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(caPairs{Current: p})
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("the interception CA: %w", err)
+	}
+	var p caPairs
+	if err := json.Unmarshal(b, &p); err != nil {
+		return nil, nil, fmt.Errorf("the interception CA: %w", err)
+	}
+	if current, err = proxy.ParseAuthority(p.Current); err != nil || p.Next == nil {
+		return current, nil, err
+	}
+	next, err = proxy.ParseAuthority(*p.Next)
+	return current, next, err
+}
+
+func (a *authority) fresh() (proxy.AuthorityPEM, error) {
+	n, err := proxy.NewAuthority(a.domains, time.Now())
+	if err != nil {
+		return proxy.AuthorityPEM{}, err
+	}
+	return n.Marshal()
+}
+
+// Export returns the roots that clients must trust, during a rotation both.
+func (a *authority) Export(ctx context.Context) ([]byte, error) {
+	current, next, err := a.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if next == nil {
+		return proxy.Export(current), nil
+	}
+	return proxy.Export(current, next), nil
+}
+
+// Rotate makes the next pair, or switches to it.
+func (a *authority) Rotate(ctx context.Context, activate bool) error {
+	if a.brought != nil {
+		return errors.New("the CA is your own (SALLYPORT_CA_CERT): put the new files in place and restart")
+	}
+	current, next, err := a.load(ctx)
+	if err != nil {
+		return err
+	}
+	p := caPairs{}
+	switch {
+	case activate && next == nil:
+		return errors.New("there is no next CA: run sallyport ca rotate first, and give its roots to the clients")
+	case activate:
+		if p.Current, err = next.Marshal(); err != nil {
+			return err
+		}
+	case next != nil:
+		return errors.New("a rotation is under way: run sallyport ca rotate --activate once every client trusts both roots")
+	default:
+		if p.Current, err = current.Marshal(); err != nil {
+			return err
+		}
+		n, err := a.fresh()
+		if err != nil {
+			return err
+		}
+		p.Next = &n
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	sealed, err := a.keys.Seal(b, "", metaCA)
+	if err != nil {
+		return err
+	}
+	if err := a.store.SetMeta(ctx, metaCA, sealed); err != nil {
+		return err
+	}
+	if activate {
+		a.use(next)
+	}
+	return nil
+}
+
+// bringAuthority reads the operator's own CA, nil where there is none.
+func bringAuthority(c config.Config) (*proxy.Authority, error) {
+	if c.CACert == "" {
+		return nil, nil
+	}
+	certs, err := os.ReadFile(c.CACert)
+	if err != nil {
+		return nil, misconfigured("SALLYPORT_CA_CERT: %w", err)
+	}
+	key, err := readPrivate(c.CAKey)
+	if err != nil {
+		return nil, misconfigured("SALLYPORT_CA_KEY: %w", err)
+	}
+	a, err := proxy.BringAuthority(certs, key)
+	if err != nil {
+		return nil, misconfigured("SALLYPORT_CA_CERT: %w", err)
+	}
+	return a, nil
+}
