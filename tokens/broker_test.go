@@ -50,7 +50,7 @@ func TestManyCallersCauseOneExchange(t *testing.T) {
 		}
 		wg.Wait()
 		b.expect(1)
-		if h := b.store.history(); len(h) != 1 || h[0].Outcome != "issued" || h[0].Waiters != 500 {
+		if h := b.store.Exchanges(); len(h) != 1 || h[0].Outcome != "issued" || h[0].Waiters != 500 {
 			t.Errorf("history %+v, want one exchange with 500 waiters", h)
 		}
 	})
@@ -383,8 +383,8 @@ func TestClientCredentialsNeedNoIntentAndAreNeverDead(t *testing.T) {
 		if err != nil || !b.sf.Call(tok) {
 			t.Fatal("no live token:", err)
 		}
-		if n := len(b.journal.entries); n != 0 {
-			t.Errorf("%d journal entries", n)
+		for e := range b.journal.Entries() {
+			t.Errorf("a journal entry %s", e.Kind)
 		}
 		b.Used("app", tok)
 		b.sf.Kill("app")

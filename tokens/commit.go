@@ -13,7 +13,7 @@ const (
 	LandedOrphaned                 // beside a newer epoch
 	LandedAlready                  // our own commit, repeated
 	LandedContested                // the place is taken by another token: ours is an orphan
-	LandedRevoked                  // the grant was revoked: nothing was kept
+	LandedForgotten                // the grant was forgotten: only the fingerprint is kept
 )
 
 // Committed is an answer to be written down.
@@ -49,6 +49,7 @@ func (c Committed) Over(r Record, s Sight) (Record, Landing) {
 	}
 	n.Revision = max(r.Revision, n.Revision) + 1
 	n.Fence = max(r.Fence, n.Fence)
+	n.Forgotten = false
 	for _, f := range r.Earlier {
 		n.remember(f)
 	}
@@ -80,9 +81,13 @@ func (c Committed) beside(r Record, l Landing) (Record, Landing) {
 		return r, LandedAlready
 	}
 	r = r.clone()
+	r.Revision++
+	if r.Forgotten {
+		r.remember(c.Record.Fingerprint)
+		return r, LandedForgotten
+	}
 	r.orphan(Orphan{c.Record.Place, c.Record.Refresh, c.Record.Fingerprint, c.Record.Since})
 	r.end(c.Attempt, OutcomeOrphaned)
-	r.Revision++
 	return r, l
 }
 

@@ -217,7 +217,7 @@ func (e Ended) apply(r Record) (Record, error) {
 		for _, o := range r.Orphans {
 			r.remember(o.Fingerprint)
 		}
-		r.Orphans = nil
+		r.Orphans, r.Forgotten = nil, true
 	}
 	return r.to(ReauthRequired, ReasonRevoked, "", e.At), nil
 }

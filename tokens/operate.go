@@ -103,7 +103,9 @@ func (b *Broker) Revoke(ctx context.Context, id OrgID) error {
 			return err
 		}
 		for _, s := range subjects {
-			if err := b.o.Exchanger.Revoke(ctx, id, s); err != nil {
+			err := b.o.Exchanger.Revoke(ctx, id, s)
+			var gone *Refusal
+			if err != nil && !(errors.As(err, &gone) && gone.Class == ClassDead) {
 				return &Error{Org: id, Code: CodeUpstream, Temporary: false, What: "the grant is ended here, but Salesforce didn't confirm the revocation",
 					Hint: "revoke it in Setup, under Connected Apps OAuth Usage", Err: err}
 			}

@@ -66,6 +66,10 @@ type Record struct {
 	Truthful time.Time     `json:"truthful,omitempty"` // when introspection last said true of a fresh refresh token
 
 	Orphans []Orphan `json:"orphans,omitempty"`
+
+	// Forgotten says that this is a tombstone: no secret of the grant may come
+	// back into it.
+	Forgotten bool `json:"forgotten,omitempty"`
 }
 
 // Attempt is one attempt to exchange. Its times are durations where machines

@@ -73,7 +73,7 @@ func (s *Store) Commit(ctx context.Context, org tokens.OrgID, c tokens.Committed
 			return err
 		}
 		switch r, landing = c.Over(old, s.sight()); landing {
-		case tokens.LandedNowhere, tokens.LandedRevoked:
+		case tokens.LandedNowhere:
 			return nil
 		case tokens.LandedAlready:
 		default:

@@ -166,7 +166,7 @@ func (m *Mem) Commit(ctx context.Context, org tokens.OrgID, c tokens.Committed) 
 		}
 		values := map[string]string{}
 		switch r, l = c.Over(old, m.sight()); l {
-		case tokens.LandedNowhere, tokens.LandedRevoked:
+		case tokens.LandedNowhere:
 			return nil
 		case tokens.LandedAlready:
 		default:
