@@ -32,6 +32,7 @@ func (l Listener) Loopback() bool { return l.Kind == KindUnix || Address(l.Addre
 // String returns the listener as it is configured.
 func (l Listener) String() string {
 	switch l.Kind {
+	case KindPlain:
 	case KindTLS:
 		return "https://" + l.Address
 	case KindUnix:

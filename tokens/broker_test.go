@@ -383,8 +383,8 @@ func TestClientCredentialsNeedNoIntentAndAreNeverDead(t *testing.T) {
 		if err != nil || !b.sf.Call(tok) {
 			t.Fatal("no live token:", err)
 		}
-		for e := range b.journal.Entries() {
-			t.Errorf("a journal entry %s", e.Kind)
+		for e, err := range b.journal.Entries() {
+			t.Errorf("a journal entry %s %v", e.Kind, err)
 		}
 		b.Used("app", tok)
 		b.sf.Kill("app")

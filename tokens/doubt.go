@@ -176,6 +176,7 @@ func (x *exchange) judge(ctx context.Context, h Hold, r Record, v verdict) (Reco
 			err = x.b.unavailable(x.s, r)
 		}
 		return r, err
+	case silent:
 	}
 	x.line.Outcome, x.line.Detail = "silent", "Salesforce gave no answer that can be believed"
 	x.s.mu.Lock()

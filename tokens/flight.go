@@ -187,6 +187,7 @@ func (b *Broker) nextWake(s *org) time.Time {
 		if r.Reason == ReasonUndecided && b.p.Doubt != AskHold {
 			return b.askAt(s)
 		}
+	case Quarantined: // waits for a person
 	}
 	return never
 }

@@ -129,6 +129,7 @@ func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed) (Landing, e
 		b.log.WarnContext(ctx, "an answer was written over an older record: unverified until introspection says that its token is live", "org", s.id)
 	case LandedOrphaned, LandedContested:
 		b.log.ErrorContext(ctx, "alarm: an answer belongs to an authorisation that was replaced: its token is kept aside", "org", s.id, "landing", l)
+	case LandedNowhere, LandedReady, LandedAlready, LandedForgotten:
 	}
 	if c.Record.SingleUse {
 		b.settle(s.id, c.Attempt, OutcomeIssued)

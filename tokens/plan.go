@@ -88,6 +88,7 @@ func (p Policy) AskAt(r Record, seen, end time.Time, life time.Duration) time.Ti
 		return never
 	case AskSoon:
 		return start
+	case AskLate, AskSend:
 	}
 	if end.IsZero() {
 		return start

@@ -78,7 +78,7 @@ func (x *exchange) trade(ctx context.Context, h Hold, r Record) error {
 	if perr != nil {
 		return x.refused(ctx, h, intent, a, perr)
 	}
-	return x.issued(ctx, h, intent, a, sight, issue)
+	return x.issued(ctx, intent, a, sight, issue)
 }
 
 // intend makes the intent durable, in the journal and then in the store, before
@@ -225,6 +225,7 @@ func (x *exchange) refused(ctx context.Context, h Hold, r Record, a Attempt, per
 		return x.doubt(ctx, h, r, a, OutcomeMisconfigured, ReasonMisconfigured, detail+"; "+mend(ref))
 	case ClassDead:
 		return x.dead(ctx, h, r, a, detail)
+	case ClassDoubt:
 	}
 	return x.doubt(ctx, h, r, a, OutcomeUnknown, ReasonUnclear, detail)
 }
@@ -252,7 +253,7 @@ func (x *exchange) dead(ctx context.Context, h Hold, r Record, a Attempt, detail
 }
 
 // issued commits an answer and serves its token.
-func (x *exchange) issued(ctx context.Context, h Hold, intent Record, a Attempt, sight Sight, i Issue) error {
+func (x *exchange) issued(ctx context.Context, intent Record, a Attempt, sight Sight, i Issue) error {
 	n, err := x.b.answered(intent, a, i, time.Now())
 	if err != nil {
 		return &Error{Org: x.s.id, Code: CodeUnavailable, What: "the answer couldn't be sealed", Hint: "it is in the journal: mend the keyset and restart", Err: err}

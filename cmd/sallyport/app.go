@@ -126,7 +126,7 @@ func (a *app) openState(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	raw, _, err := readKeyset(a.c.Keyset, a.state, canary == nil)
+	raw, err := readKeyset(a.c.Keyset, a.state, canary == nil)
 	if err != nil {
 		return err
 	}

@@ -102,10 +102,10 @@ func (d *demo) call(ctx context.Context, org string) (lab.Seen, error) {
 	return seen, nil
 }
 
-// exchanges is how many exchanges Salesforce has made for org's grant.
-func (d *demo) exchanges(org string) int {
+// exchanges is how many exchanges Salesforce has made for acme's grant.
+func (d *demo) exchanges() int {
 	for _, g := range d.Sim.Ledger().Grants {
-		if g.ID == d.Grants[org].ID {
+		if g.ID == d.Grants["acme"].ID {
 			return g.Exchanges
 		}
 	}
@@ -131,13 +131,13 @@ func (d *demo) plainCall(ctx context.Context) error {
 	}
 	d.say.fact("GET https://acme.my.salesforce.com/services/data/v65.0/echo → 200 in %d ms", time.Since(start).Milliseconds())
 	d.say.fact("Salesforce saw the org's bearer token (fingerprint %s); the client never did", seen.Fingerprint)
-	return claim(d.exchanges("acme") == 1, "one exchange for the first token, saw %d", d.exchanges("acme"))
+	return claim(d.exchanges() == 1, "one exchange for the first token, saw %d", d.exchanges())
 }
 
 func (d *demo) burst(ctx context.Context) error {
 	const callers = 200
 	d.say.step("An expiry under load. The access token lives %s without use; then %d callers come at once.", demoSession, callers)
-	before := d.exchanges("acme")
+	before := d.exchanges()
 	if err := d.say.wait(ctx, demoSession+200*time.Millisecond, "waiting for the access token to expire"); err != nil {
 		return err
 	}
@@ -155,13 +155,13 @@ func (d *demo) burst(ctx context.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	d.say.fact("%d callers, %d × 200, %d exchange, slowest caller %d ms", callers, done.Load(), d.exchanges("acme")-before, time.Since(start).Milliseconds())
-	return claim(d.exchanges("acme") == before+1, "one exchange for %d callers, saw %d", callers, d.exchanges("acme")-before)
+	d.say.fact("%d callers, %d × 200, %d exchange, slowest caller %d ms", callers, done.Load(), d.exchanges()-before, time.Since(start).Milliseconds())
+	return claim(d.exchanges() == before+1, "one exchange for %d callers, saw %d", callers, d.exchanges()-before)
 }
 
 func (d *demo) killedToken(ctx context.Context) error {
 	d.say.step("A token that dies at Salesforce while 20 callers never stop.")
-	before, calls := d.exchanges("acme"), d.calls.Load()
+	before, calls := d.exchanges(), d.calls.Load()
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	errs := make([]error, 20)
@@ -180,11 +180,11 @@ func (d *demo) killedToken(ctx context.Context) error {
 	}
 	stop()
 	wg.Wait()
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(errors.Join(errs...), err); err != nil {
 		return err
 	}
-	d.say.fact("%d calls, every one 200; %d exchange; clients noticed nothing", d.calls.Load()-calls, d.exchanges("acme")-before)
-	return claim(d.exchanges("acme") == before+1, "one exchange for the dead token, saw %d", d.exchanges("acme")-before)
+	d.say.fact("%d calls, every one 200; %d exchange; clients noticed nothing", d.calls.Load()-calls, d.exchanges()-before)
+	return claim(d.exchanges() == before+1, "one exchange for the dead token, saw %d", d.exchanges()-before)
 }
 
 // watchDoubt follows org's grant until it is in want, calling all the while.
@@ -215,12 +215,12 @@ func (d *demo) lostAnswer(ctx context.Context) error {
 	if _, _, err := d.AdminCall(ctx, http.MethodPost, "/v1/orgs/globex/refresh?wait=5s", nil); err != nil {
 		return err
 	}
-	g, err := d.watchDoubt(ctx, "globex", "in_doubt")
-	if err != nil {
+	if _, err := d.watchDoubt(ctx, "globex", "in_doubt"); err != nil {
 		return err
 	}
 	d.say.fact("the grant is in_doubt: the token may be spent, so it is not sent again; the access token serves on (200)")
-	if g, err = d.watchDoubt(ctx, "globex", "reauth_required"); err != nil {
+	g, err := d.watchDoubt(ctx, "globex", "reauth_required")
+	if err != nil {
 		return err
 	}
 	replays, sent := d.Sim.Ledger().Replays, d.sent("globex")-before

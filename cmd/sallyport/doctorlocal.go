@@ -84,7 +84,7 @@ func keysetFinding(k config.Keyset, dir stateDir) admin.Finding {
 	case where == "":
 		where = filepath.Join(string(dir), "keyset.json")
 	}
-	b, _, err := readKeyset(k, dir, false)
+	b, err := readKeyset(k, dir, false)
 	if err == nil {
 		_, err = secret.ParseKeyring(b)
 	}

@@ -34,29 +34,29 @@ const (
 func randomToken() string { return rand.Text() + rand.Text() }
 
 // readKeyset returns the keyset in clear: of the configured place, or of the
-// state directory, where it is made at the first start. created says that.
-func readKeyset(k config.Keyset, d stateDir, storeIsNew bool) (b []byte, created bool, err error) {
+// state directory, where it is made at the first start.
+func readKeyset(k config.Keyset, d stateDir, storeIsNew bool) (b []byte, err error) {
 	switch {
 	case k.Variable != "":
-		return []byte(k.Inline.Reveal()), false, nil
+		return []byte(k.Inline.Reveal()), nil
 	case k.Path != "":
 		b, err = readPrivate(k.Path)
 		if err != nil {
-			return nil, false, misconfigured("SALLYPORT_KEYSET: %w", err)
+			return nil, misconfigured("SALLYPORT_KEYSET: %w", err)
 		}
-		return b, false, nil
+		return b, nil
 	}
 	b, err = d.read("keyset.json")
 	if errors.Is(err, fs.ErrNotExist) {
 		if !storeIsNew {
-			return nil, false, misconfigured("%s is gone, and the store holds secrets that only it opens: restore the file, or set SALLYPORT_KEYSET", d.path("keyset.json"))
+			return nil, misconfigured("%s is gone, and the store holds secrets that only it opens: restore the file, or set SALLYPORT_KEYSET", d.path("keyset.json"))
 		}
 		if b, err = secret.NewKeyset(); err == nil {
 			err = writePrivate(d.path("keyset.json"), b)
 		}
-		return b, true, err
+		return b, err
 	}
-	return b, false, err
+	return b, err
 }
 
 // checkCanary opens the store's sealed canary, which is made at the first

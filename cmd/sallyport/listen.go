@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -89,7 +90,8 @@ func listenUnix(path string) (net.Listener, error) {
 		if info.Mode().Type() != fs.ModeSocket {
 			return nil, fmt.Errorf("%s exists and is no socket", path)
 		}
-		if c, err := net.Dial("unix", path); err == nil {
+		var d net.Dialer
+		if c, err := d.DialContext(context.Background(), "unix", path); err == nil {
 			return nil, errors.Join(fmt.Errorf("another process listens on %s", path), c.Close())
 		}
 		if err := os.Remove(path); err != nil {

@@ -242,7 +242,7 @@ func (a *app) reload(ctx context.Context) {
 			a.log.Error("a file couldn't be read again: what was in force stays so", "what", what, "error", err)
 		}
 	}
-	if raw, _, err := readKeyset(a.c.Keyset, a.state, false); err != nil {
+	if raw, err := readKeyset(a.c.Keyset, a.state, false); err != nil {
 		report("keyset", err)
 	} else {
 		report("keyset", a.keys.Swap(raw))

@@ -30,7 +30,7 @@ type stateDir string
 // point that sallyport doesn't own is used through a directory of its own
 // inside it. A directory that others can read is refused.
 func openStateDir(path string) (stateDir, error) {
-	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	err := os.MkdirAll(filepath.Dir(path), 0o750)
 	if err == nil {
 		err = os.Mkdir(path, 0o700)
 	}
@@ -107,7 +107,7 @@ func writePrivate(path string, b []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // gone after the rename
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone after the rename
 	_, err = tmp.Write(b)
 	if err == nil {
 		err = tmp.Sync()

@@ -14,8 +14,8 @@ import (
 // IP_BIND_ADDRESS_NO_PORT): else one source address has some 28,000 ports for all destinations together. It works
 // without; an error is of no consequence.
 func lateBindPort(c syscall.RawConn) {
-	c.Control(func(fd uintptr) {
-		unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	_ = c.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 	})
 }
 

@@ -61,7 +61,7 @@ func (p *upstreamProxy) tunnel(ctx context.Context, conn net.Conn, target string
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	// The function runs in a goroutine of its own, which ends at once: it interrupts a blocked read or write.
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	err := p.ask(conn, target)
 	if !stop() {
 		err = ctx.Err()

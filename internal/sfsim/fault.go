@@ -12,6 +12,7 @@ import (
 // Endpoint names a group of paths for [Fault.At].
 type Endpoint int
 
+// The endpoints.
 const (
 	EndpointToken Endpoint = iota
 	EndpointIntrospect
@@ -37,6 +38,7 @@ type Seen struct {
 // that spends the token is a switch.
 type Refusal int
 
+// The refusals.
 const (
 	NotRefused Refusal = iota
 	RefuseClient

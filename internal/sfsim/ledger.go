@@ -47,6 +47,7 @@ type TokenRequest struct {
 // Phase is an instant of a token request.
 type Phase int
 
+// The phases.
 const (
 	PhaseReceived  Phase = iota // read, nothing decided
 	PhaseCommitted              // the state has changed, nothing written

@@ -22,6 +22,7 @@ func (r IPRange) Contains(a netip.Addr) bool {
 // RefreshPolicy is an app's policy on the life of refresh tokens.
 type RefreshPolicy int
 
+// The policies.
 const (
 	PolicyIdle     RefreshPolicy = iota // ends after App.IdleTTL without use
 	PolicyLifetime                      // also ends App.RefreshLifetime after the authorisation

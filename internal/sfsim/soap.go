@@ -3,6 +3,7 @@ package sfsim
 import (
 	"compress/gzip"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -94,7 +95,7 @@ func readEnvelope(r *http.Request) (envelope, error) {
 	d := xml.NewDecoder(body)
 	for {
 		t, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if m.operation == "" {
 				return m, io.ErrUnexpectedEOF
 			}

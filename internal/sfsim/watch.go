@@ -10,6 +10,7 @@ import (
 // ViolationKind names something that must never reach Salesforce.
 type ViolationKind string
 
+// The violations.
 const (
 	Replay              ViolationKind = "replay"                // a rotated-out refresh token was presented
 	ConcurrentExchange  ViolationKind = "concurrent exchange"   // two exchanges of one token overlapped

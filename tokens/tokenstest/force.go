@@ -199,6 +199,7 @@ func (l *forceLine) Send(ctx context.Context, c tokens.Credential, guard func() 
 		return nil, false, errCut
 	case FaultLostBefore:
 		return nil, true, errCut
+	default:
 	}
 	a := f.answer(l.org, c, l.fault)
 	switch l.fault {
@@ -206,6 +207,7 @@ func (l *forceLine) Send(ctx context.Context, c tokens.Credential, guard func() 
 		return nil, true, errCut
 	case FaultTruncated:
 		return a[:len(a)-4], true, errCut
+	default:
 	}
 	return a, true, nil
 }
@@ -234,6 +236,7 @@ func (f *Force) answer(org tokens.OrgID, c tokens.Credential, fault Fault) token
 		return refuse(tokens.ClassMisconfigured, "invalid_client")
 	case FaultDead:
 		return refuse(tokens.ClassDead, "invalid_grant")
+	default:
 	}
 	var out forceAnswer
 	if c.SingleUse {
