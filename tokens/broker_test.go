@@ -274,7 +274,7 @@ func TestALostRequestIsFoundLiveAndServesAgain(t *testing.T) {
 func TestSilenceEndsUndecidedAndAnAnswerRevives(t *testing.T) {
 	enrolled(t, func(b *bench) {
 		b.token()
-		b.sf.IntrospectionDown = true
+		b.sf.Introspecting(tokenstest.IntrospectionDown)
 		b.sf.Next(tokenstest.FaultLostBefore)
 		_, _ = b.Refresh(b.t.Context(), acme)
 		wait(2 * time.Hour)
@@ -284,7 +284,7 @@ func TestSilenceEndsUndecidedAndAnAnswerRevives(t *testing.T) {
 		if _, err := b.Token(b.t.Context(), acme); code(err) != tokens.CodeReauthRequired {
 			t.Errorf("callers are told %v", err)
 		}
-		b.sf.IntrospectionDown = false
+		b.sf.Introspecting(tokenstest.IntrospectionTrue)
 		wait(2 * time.Hour)
 		b.state(tokens.Ready, "")
 		b.token()
@@ -295,7 +295,7 @@ func TestSilenceEndsUndecidedAndAnAnswerRevives(t *testing.T) {
 func TestAnActiveFalseOfAnAppThatMayNotAskIsNotBelieved(t *testing.T) {
 	enrolled(t, func(b *bench) {
 		b.token()
-		b.sf.IntrospectionDenied = true
+		b.sf.Introspecting(tokenstest.IntrospectionDenied)
 		b.sf.Next(tokenstest.FaultLostBefore)
 		_, _ = b.Refresh(b.t.Context(), acme)
 		wait(119 * time.Minute)
@@ -336,7 +336,7 @@ func TestSendSendsOnceMoreAndOnlyOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.token()
-		b.sf.IntrospectionDown = true
+		b.sf.Introspecting(tokenstest.IntrospectionDown)
 		b.sf.Next(tokenstest.FaultLostBefore, tokenstest.FaultLostBefore)
 		_, _ = b.Refresh(b.t.Context(), acme)
 		wait(4 * time.Hour)

@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -45,9 +46,10 @@ func (b *Broker) await(ctx context.Context, s *org, stale Place, cause string) (
 		if sc := f.span.Load(); sc != nil {
 			span.AddLink(trace.Link{SpanContext: *sc})
 		}
-		race = f.result.Race
-		if race == "" {
-			race = attr.RaceNone
+		select {
+		case <-f.done: // else the caller went away first, and the rest isn't set
+			race = cmp.Or(f.result.Race, attr.RaceNone)
+		default:
 		}
 	}
 	span.SetAttributes(attr.Race.String(race))

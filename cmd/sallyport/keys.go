@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/internal/admin"
 	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/proxy"
@@ -169,7 +170,7 @@ func (a *authority) Export(ctx context.Context) ([]byte, error) {
 // Rotate makes the next pair, or switches to it.
 func (a *authority) Rotate(ctx context.Context, activate bool) error {
 	if a.brought != nil {
-		return errors.New("the CA is your own (SALLYPORT_CA_CERT): put the new files in place and restart")
+		return &admin.ConflictError{What: "the CA is your own (SALLYPORT_CA_CERT): put the new files in place and restart"}
 	}
 	current, next, err := a.load(ctx)
 	if err != nil {
@@ -178,13 +179,13 @@ func (a *authority) Rotate(ctx context.Context, activate bool) error {
 	p := caPairs{}
 	switch {
 	case activate && next == nil:
-		return errors.New("there is no next CA: run sallyport ca rotate first, and give its roots to the clients")
+		return &admin.ConflictError{What: "there is no next CA: run sallyport ca rotate first, and give its roots to the clients"}
 	case activate:
 		if p.Current, err = next.Marshal(); err != nil {
 			return err
 		}
 	case next != nil:
-		return errors.New("a rotation is under way: run sallyport ca rotate --activate once every client trusts both roots")
+		return &admin.ConflictError{What: "a rotation is under way: run sallyport ca rotate --activate once every client trusts both roots"}
 	default:
 		if p.Current, err = current.Marshal(); err != nil {
 			return err

@@ -37,6 +37,14 @@ func (c *certificate) reload() error {
 	return nil
 }
 
+// names are the DNS names that the certificate vouches for; none without one.
+func (c *certificate) names() []string {
+	if c == nil {
+		return nil
+	}
+	return c.current.Load().Leaf.DNSNames
+}
+
 // server returns the TLS configuration of a listener that speaks HTTP/1.1 only.
 func (c *certificate) server() *tls.Config {
 	return &tls.Config{

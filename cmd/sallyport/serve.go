@@ -70,6 +70,7 @@ func (a *app) startAdmin(ctx context.Context) error {
 	a.admin, err = admin.New(admin.Options{
 		Registry: a.reg, Grants: a.broker, Enroller: a.broker, Ender: a.broker, History: a.store, CA: a.ca,
 		Ready: a.ready, Checks: a.checks, Metrics: a.tel.Metrics,
+		Hosts:   a.adminTC.names(),
 		ServeV1: a.c.AdminListen.Loopback() || a.adminTC != nil, Token: token, Logger: a.log,
 	})
 	return err
@@ -165,8 +166,7 @@ func (a *app) serveAdmin(failed chan<- error) (func() error, error) {
 	if a.adminTC != nil {
 		public = tls.NewListener(public, a.adminTC.server())
 	}
-	servers := []*http.Server{adminServer(a.admin.Local()), adminServer(a.admin.Public())}
-	servers[0].ConnContext = admin.ConnContext
+	servers := []*http.Server{admin.NewHTTPServer(a.admin.Local(), a.log), admin.NewHTTPServer(a.admin.Public(), a.log)}
 	for i, l := range []net.Listener{sock, public} {
 		go func() { // ends when the server is closed
 			if err := servers[i].Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -185,10 +185,6 @@ func (a *app) serveAdmin(failed chan<- error) (func() error, error) {
 		}
 		return errors.Join(errs...)
 	}, nil
-}
-
-func adminServer(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 }
 
 // applyFile applies SALLYPORT_APPLY. At the start a fault in it ends the

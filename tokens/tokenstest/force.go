@@ -40,14 +40,11 @@ type Force struct {
 	Latency time.Duration
 	// Session is the life of an access token.
 	Session time.Duration
-	// IntrospectionDenied makes every introspection say active: false.
-	IntrospectionDenied bool
-	// IntrospectionDown makes every introspection fail.
-	IntrospectionDown bool
 	// ReuseOnIntrospect makes an introspection of a spent token count as reuse.
 	ReuseOnIntrospect bool
 
 	mu      sync.Mutex
+	how     Introspection // guarded by mu
 	serial  int
 	grants  map[tokens.OrgID]*forceGrant
 	refresh map[string]*forceToken
@@ -69,6 +66,23 @@ type forceToken struct {
 	spent bool
 	dead  bool
 	until time.Time
+}
+
+// Introspection is how a [Force] answers introspections.
+type Introspection uint8
+
+// How introspections are answered.
+const (
+	IntrospectionTrue   Introspection = iota // truthfully
+	IntrospectionDenied                      // active: false to everything
+	IntrospectionDown                        // not at all
+)
+
+// Introspecting sets how introspections are answered from now on.
+func (f *Force) Introspecting(how Introspection) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.how = how
 }
 
 // NewForce returns a Salesforce without grants.
@@ -309,10 +323,10 @@ func (f *Force) Introspect(_ context.Context, _ tokens.OrgID, s tokens.Subject) 
 	if s.Refresh {
 		f.Asked++
 	}
-	if f.IntrospectionDown {
+	if f.how == IntrospectionDown {
 		return tokens.Liveness{}, errCut
 	}
-	if f.IntrospectionDenied {
+	if f.how == IntrospectionDenied {
 		return tokens.Liveness{}, nil
 	}
 	if s.Refresh {
