@@ -1,0 +1,199 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/elazarl/goproxy"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sallyport/sallyport/proxy/access"
+)
+
+// headerOrg chooses among the orgs of a host; it is never forwarded.
+const headerOrg = "Sallyport-Org"
+
+var errNoDial = errors.New("goproxy dials nothing: internal/egress is the only way out")
+
+// admission is a CONNECT that was let in.
+type admission struct {
+	tunnel   *tunnel
+	upstream net.Conn // Of a passthrough tunnel; nil to intercept.
+}
+
+type admissionKey struct{}
+
+// newGate makes the goproxy that dispatches what comes in. Its own transport, dialler and certificates are out of use:
+// by default they skip verification, read the environment, and have a public key.
+func (s *Server) newGate() *goproxy.ProxyHttpServer {
+	g := goproxy.NewProxyHttpServer()
+	g.Tr = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, errNoDial }}
+	g.ConnectDial = nil
+	g.ConnectDialWithReq = func(*http.Request, string, string) (net.Conn, error) { return nil, errNoDial }
+	g.Logger = slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug)
+	g.NonproxyHandler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeAnswer(w, explain(&access.RefusalError{Code: access.BadRequest, Message: "this is a proxy and takes CONNECT: " +
+			"set HTTPS_PROXY; calling it by a base URL is not part of this version"}), formJSON)
+	})
+	g.OnRequest().DoFunc(func(r *http.Request, _ *goproxy.ProxyCtx) (*http.Request, *http.Response) {
+		return r, response(r, explain(&access.RefusalError{Code: codePlaintext, Message: "plain http:// requests are not part " +
+			"of this version: call https:// through HTTPS_PROXY"}))
+	})
+	g.OnRequest().HandleConnectFunc(s.dispatch)
+	// Without a handler that decides, goproxy lets CONNECT through.
+	g.OnRequest().HandleConnectFunc(func(host string, _ *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
+		return &goproxy.ConnectAction{Action: goproxy.ConnectReject}, host
+	})
+	return g
+}
+
+// dispatch takes over the connection of a CONNECT that serveConnect let in.
+func (s *Server) dispatch(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
+	a, ok := ctx.Req.Context().Value(admissionKey{}).(*admission)
+	if !ok {
+		return nil, host
+	}
+	return &goproxy.ConnectAction{Action: goproxy.ConnectHijack, Hijack: func(_ *http.Request, c net.Conn, _ *goproxy.ProxyCtx) {
+		a.tunnel.Conn = c
+		if a.upstream != nil {
+			s.splice(a.tunnel, a.upstream)
+			return
+		}
+		s.intercept(a.tunnel)
+	}}, host
+}
+
+// serveFront serves what comes in on the listeners.
+func (s *Server) serveFront(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodConnect {
+		s.gate.ServeHTTP(w, r)
+		return
+	}
+	start := time.Now()
+	a, err := s.admit(r)
+	if err != nil {
+		if r.Context().Err() != nil {
+			panic(http.ErrAbortHandler)
+		}
+		ans := explain(err)
+		if ans.code == codeShuttingDown {
+			w.Header().Set("Connection", "close")
+		}
+		writeAnswer(w, ans, formJSON)
+		s.logConnect(r, ans, time.Since(start))
+		return
+	}
+	defer s.tunnels.leave()
+	ctx := context.WithValue(r.Context(), admissionKey{}, a)
+	s.gate.ServeHTTP(&hijackable{ResponseWriter: w}, r.WithContext(ctx))
+}
+
+// admit identifies the caller of a CONNECT and decides. When it returns no error, tunnels.leave must be called.
+func (s *Server) admit(r *http.Request) (*admission, error) {
+	if !s.tunnels.enter() {
+		return nil, errShuttingDown
+	}
+	a, err := s.judgeConnect(r)
+	if err != nil {
+		s.tunnels.leave()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (s *Server) judgeConnect(r *http.Request) (*admission, error) {
+	target, refusal := access.ParseTarget(r.URL.Host)
+	if refusal != nil {
+		return nil, refusal
+	}
+	front, _ := r.Context().Value(frontKey{}).(*frontConn)
+	local := front != nil && front.local
+	creds, _ := access.ParseBasic(r.Header.Get("Proxy-Authorization"))
+	snap := s.opts.Registry.Snapshot()
+	t := &tunnel{
+		server: s, target: target, local: local, userOrg: creds.Org, connectOrg: r.Header.Get(headerOrg),
+		parent: remoteParent(r.Header), peer: r.RemoteAddr,
+	}
+	id, err := s.identify.Identify(r.Context(), snap, creds, local)
+	var overload *access.RefusalError
+	if errors.As(err, &overload) && overload.Code == access.Overloaded && snap.Claimed(target.Host) {
+		// Clients show nothing of a refused CONNECT: this is said inside.
+		t.refusal = overload
+		return &admission{tunnel: t}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.id = id
+	route, refusal := s.opts.Passthrough.Connect(snap, id, target)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if route == access.Intercept {
+		return &admission{tunnel: t}, nil
+	}
+	t.passthrough = true
+	conn, err := s.opts.Upstream.DialTunnel(r.Context(), id.Name, target.String())
+	if err != nil {
+		return nil, err
+	}
+	return &admission{tunnel: t, upstream: conn}, nil
+}
+
+// remoteParent reads a client's traceparent (W3C Trace Context). baggage is ignored.
+func remoteParent(h http.Header) trace.SpanContext {
+	if len(h["Traceparent"]) == 0 {
+		return trace.SpanContext{}
+	}
+	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(h))
+	return trace.SpanContextFromContext(ctx)
+}
+
+// hijackable gives goproxy a connection that still has what net/http had already read behind the CONNECT's head;
+// goproxy drops the reader that has it.
+type hijackable struct{ http.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if n := rw.Reader.Buffered(); n > 0 {
+		b, err := rw.Reader.Peek(n)
+		if err != nil {
+			c.Close()
+			return nil, nil, err
+		}
+		c = &readAhead{Conn: c, ahead: bytes.Clone(b)}
+	}
+	return c, rw, nil
+}
+
+// readAhead is a connection of which something was read already. It is read by one goroutine at a time.
+type readAhead struct {
+	net.Conn
+	ahead []byte
+}
+
+// Read implements net.Conn.
+func (c *readAhead) Read(b []byte) (int, error) {
+	if len(c.ahead) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.ahead)
+	if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
+		c.ahead = nil
+	}
+	return n, nil
+}
+
+// CloseWrite ends one direction, where the connection can.
+func (c *readAhead) CloseWrite() error { return closeWrite(c.Conn) }

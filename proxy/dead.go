@@ -1,0 +1,89 @@
+package proxy
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// maxJudged is how much of an answer is read to tell a dead session, in bytes.
+const maxJudged = 64 << 10
+
+// mayBeDead reports whether an answer has the status that a dead session has in its API (salesforce.md, section 5),
+// so that its body has to be judged.
+func mayBeDead(c carrier, path string, status int) bool {
+	switch status {
+	case http.StatusUnauthorized:
+		return true
+	case http.StatusBadRequest:
+		return c == carrierBulk
+	case http.StatusForbidden:
+		return isIdentity(path)
+	}
+	return false
+}
+
+func isIdentity(path string) bool {
+	return path == "/services/oauth2/userinfo" || strings.HasPrefix(path, "/id/")
+}
+
+// Texts that Salesforce says with INVALID_SESSION_ID when a new session would fare no better.
+var incurable = [][]byte{
+	[]byte("This session is not valid for use with the REST API"),
+	[]byte("Connected app is not attached to Agent"),
+}
+
+// isDead judges an answer for which mayBeDead holds by its body, decoded.
+func isDead(c carrier, path string, status int, body []byte) bool {
+	for _, text := range incurable {
+		if bytes.Contains(body, text) {
+			return false
+		}
+	}
+	switch status {
+	case http.StatusUnauthorized:
+		return bytes.Contains(body, []byte("INVALID_SESSION_ID")) ||
+			c == carrierBulk && bytes.Contains(body, []byte("InvalidSessionId")) ||
+			isIdentity(path) && bytes.Contains(body, []byte("Bad_OAuth_Token"))
+	case http.StatusBadRequest:
+		return bytes.Contains(body, []byte("InvalidSessionId"))
+	case http.StatusForbidden:
+		return bytes.Contains(body, []byte("Bad_OAuth_Token"))
+	}
+	return false
+}
+
+// peek reads up to maxJudged bytes of an answer's body, decodes them for a judgement, and puts them back.
+func peek(resp *http.Response) []byte {
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxJudged))
+	rest := io.Reader(resp.Body)
+	if err != nil {
+		rest = failing{err}
+	}
+	resp.Body = &putBack{Reader: io.MultiReader(bytes.NewReader(raw), rest), Closer: resp.Body}
+	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
+	case "", "identity":
+		return raw
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(bytes.NewReader(raw))
+		if err != nil {
+			return nil
+		}
+		decoded, _ := io.ReadAll(io.LimitReader(z, maxJudged)) // What was cut short is judged as far as it goes.
+		return decoded
+	}
+	return nil
+}
+
+type putBack struct {
+	io.Reader
+	io.Closer
+}
+
+// failing gives the error that ended a body while it was judged, where it happened.
+type failing struct{ err error }
+
+// Read implements io.Reader.
+func (f failing) Read([]byte) (int, error) { return 0, f.err }

@@ -1,0 +1,147 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// form is how an API tells errors.
+type form uint8
+
+const (
+	formJSON form = iota
+	formBulk      // Bulk v1
+	formSOAP
+	formCometD
+	formGRPC
+)
+
+// gRPC statuses (grpc/doc/statuscodes.md).
+const (
+	grpcPermissionDenied   = 7
+	grpcFailedPrecondition = 9
+	grpcUnavailable        = 14
+	grpcUnauthenticated    = 16
+)
+
+// formOf tells the form of a request's API by its canonical path.
+func formOf(path string, grpc bool) form {
+	switch {
+	case grpc:
+		return formGRPC
+	case strings.HasPrefix(path, "/services/async/"):
+		return formBulk
+	case isSOAP(path):
+		return formSOAP
+	case strings.HasPrefix(path, "/cometd/"):
+		return formCometD
+	}
+	return formJSON
+}
+
+// render returns the content type and body of a in form f.
+func (a answer) render(f form) (contentType string, body []byte) {
+	name := "SALLYPORT_" + strings.ToUpper(string(a.code))
+	switch f {
+	case formBulk:
+		return "application/xml; charset=UTF-8", fmt.Appendf(nil, `<?xml version="1.0" encoding="UTF-8"?>`+
+			`<error xmlns="http://www.force.com/2009/06/asyncapi/dataload"><exceptionCode>%s</exceptionCode>`+
+			`<exceptionMessage>%s</exceptionMessage></error>`, name, escapeXML(a.message))
+	case formSOAP:
+		return "text/xml; charset=UTF-8", fmt.Appendf(nil, `<?xml version="1.0" encoding="UTF-8"?>`+
+			`<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body><soapenv:Fault>`+
+			`<faultcode>sallyport:%s</faultcode><faultstring>%s: %s</faultstring></soapenv:Fault></soapenv:Body>`+
+			`</soapenv:Envelope>`, name, name, escapeXML(a.message))
+	case formCometD:
+		return "application/json;charset=UTF-8", encodeJSON([]any{map[string]any{
+			"successful": false, "error": fmt.Sprintf("%d::%s: %s", a.status, name, a.message),
+			"advice": map[string]string{"reconnect": "none"},
+		}})
+	case formGRPC:
+		return "application/grpc", nil
+	default:
+		return "application/json;charset=UTF-8", encodeJSON([]any{map[string]string{"errorCode": name, "message": a.message}})
+	}
+}
+
+func encodeJSON(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil {
+		return nil
+	}
+	return bytes.TrimRight(b.Bytes(), "\n")
+}
+
+func escapeXML(s string) string {
+	var b strings.Builder
+	if xml.EscapeText(&b, []byte(s)) != nil {
+		return ""
+	}
+	return b.String()
+}
+
+// writeAnswer writes a and returns the length of its body. gRPC gets its status in a head without a body, which
+// clients read as trailers.
+func writeAnswer(w http.ResponseWriter, a answer, f form) int {
+	h := w.Header()
+	a.header(h)
+	contentType, body := a.render(f)
+	h.Set("Content-Type", contentType)
+	if f == formGRPC {
+		h.Set("Grpc-Status", strconv.Itoa(a.grpcStatus()))
+		h.Set("Grpc-Message", url.PathEscape(string(a.code)+": "+a.message))
+		w.WriteHeader(http.StatusOK)
+		return 0
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(a.status)
+	n, _ := w.Write(body) // A caller that went away needs no answer.
+	return n
+}
+
+func (a answer) grpcStatus() int {
+	switch a.status {
+	case http.StatusProxyAuthRequired:
+		return grpcUnauthenticated
+	case http.StatusForbidden:
+		return grpcPermissionDenied
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusGatewayTimeout:
+		return grpcUnavailable
+	default:
+		return grpcFailedPrecondition
+	}
+}
+
+// response returns a as an answer to r, for goproxy.
+func response(r *http.Request, a answer) *http.Response {
+	h := make(http.Header)
+	a.header(h)
+	contentType, body := a.render(formJSON)
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	return &http.Response{
+		StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h, Request: r,
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+	}
+}
+
+// wire returns a as it goes over an HTTP/1.1 connection that is then closed.
+func wire(a answer) []byte {
+	r := response(nil, a)
+	defer r.Body.Close()
+	r.Close = true
+	var b bytes.Buffer
+	if r.Write(&b) != nil {
+		return nil
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy/access"
+)
+
+// maxTurnedAway is how many connections beyond the limit are told so at a time; more are closed without a word.
+const maxTurnedAway = 64
+
+type frontKey struct{}
+
+// frontListener counts connections and turns away those beyond the limit.
+type frontListener struct {
+	net.Listener
+	server *Server
+	local  bool
+}
+
+// Accept implements net.Listener.
+func (l *frontListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.server.connections.Add(1) <= int64(l.server.opts.MaxConnections) {
+			return &frontConn{Conn: c, local: l.local, release: func() { l.server.connections.Add(-1) }}, nil
+		}
+		l.server.connections.Add(-1)
+		l.server.turnAway(c)
+	}
+}
+
+// turnAway answers overloaded on c and closes it.
+func (s *Server) turnAway(c net.Conn) {
+	if s.turnedAway.Add(1) > maxTurnedAway {
+		s.turnedAway.Add(-1)
+		c.Close()
+		return
+	}
+	spawned := s.tunnels.spawn(func() { // Ends after two seconds at the latest.
+		defer s.turnedAway.Add(-1)
+		defer c.Close()
+		if c.SetDeadline(time.Now().Add(2*time.Second)) != nil {
+			return
+		}
+		_, _ = c.Write(wire(explain(&access.RefusalError{Code: access.Overloaded, RetryAfter: time.Second,
+			Message: "this proxy has as many connections as it may: try again, or raise SALLYPORT_MAX_CONNECTIONS"})))
+		linger(c)
+	})
+	if !spawned {
+		s.turnedAway.Add(-1)
+		c.Close()
+	}
+}
+
+// linger lets the peer read what was written: closing with bytes unread would reset the connection.
+func linger(c net.Conn) {
+	if w, ok := c.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
+		_, _ = io.CopyN(io.Discard, c, maxHeaderBytes)
+	}
+}
+
+// frontConn is a client's connection to a listener.
+type frontConn struct {
+	net.Conn
+	local   bool
+	closed  atomic.Bool
+	release func()
+}
+
+// Close implements net.Conn.
+func (c *frontConn) Close() error {
+	if c.closed.CompareAndSwap(false, true) {
+		c.release()
+	}
+	return c.Conn.Close()
+}
+
+// CloseWrite ends one direction, where the connection can.
+func (c *frontConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+// Write implements net.Conn.
+func (c *frontConn) Write(b []byte) (int, error) { return writeOwn(c.Conn, b) }
+
+func closeWrite(c net.Conn) error {
+	if w, ok := c.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// plainError is how net/http ends the head of an answer to a request that it can't read. No answer of a handler has
+// it: those have a Date.
+var plainError = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
+
+// writeOwn writes b, in our form when b is what net/http says of a head that it can't read or that is too large.
+func writeOwn(c net.Conn, b []byte) (int, error) {
+	if len(b) < 512 && bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {
+		if at := bytes.Index(b, plainError); at > 0 {
+			status, _ := strconv.Atoi(string(b[9:12]))
+			a := answer{status: status, code: access.BadRequest, message: string(b[at+len(plainError):])}
+			if _, err := c.Write(wire(a)); err != nil {
+				return 0, err
+			}
+			return len(b), nil
+		}
+	}
+	return c.Write(b)
+}
+
+// innerConn is an intercepted HTTP/1.1 connection.
+type innerConn struct {
+	*tls.Conn
+	tunnel *tunnel
+}
+
+// Write implements net.Conn.
+func (c *innerConn) Write(b []byte) (int, error) { return writeOwn(c.Conn, b) }
+
+// handOver is a listener whose connections are handed to it after their CONNECT and TLS handshake.
+type handOver struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newHandOver() *handOver { return &handOver{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+// give hands c over; false when nobody takes it any more.
+func (h *handOver) give(c net.Conn) bool {
+	select {
+	case h.conns <- c:
+		return true
+	case <-h.done:
+		return false
+	}
+}
+
+// Accept implements net.Listener.
+func (h *handOver) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (h *handOver) Close() error {
+	h.once.Do(func() { close(h.done) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (h *handOver) Addr() net.Addr { return &net.UnixAddr{Name: "intercepted", Net: "unix"} }

@@ -1,0 +1,249 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sallyport/sallyport/proxy/access"
+	"github.com/sallyport/sallyport/tokens"
+)
+
+// call is one request inside a tunnel and what became of it.
+type call struct {
+	server *Server
+	tunnel *tunnel
+	w      http.ResponseWriter
+	r      *http.Request
+	span   trace.Span
+	start  time.Time
+
+	bind    *binding
+	to      route
+	path    string // Canonical.
+	form    form
+	carrier carrier
+	body    *replayBody
+	scanned *access.Scanned
+
+	token    tokens.Token
+	attempts int
+	reported *access.RefusalError // What report mode let through.
+
+	status    int
+	code      access.Code // Why sallyport itself answered.
+	aborted   bool
+	written   int64
+	waited    time.Duration // For tokens.
+	sent      time.Time     // The last attempt.
+	answered  time.Time
+	firstByte time.Time
+}
+
+// serveRequest serves one request of an intercepted connection.
+func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request) {
+	t, ok := r.Context().Value(tunnelKey{}).(*tunnel)
+	if !ok {
+		panic(http.ErrAbortHandler)
+	}
+	c := &call{server: s, tunnel: t, w: w, r: r, start: time.Now(), path: r.URL.Path, bind: s.bind(t)}
+	c.startSpan()
+	defer c.finish()
+	if err := c.judge(); err != nil {
+		c.fail(err)
+		return
+	}
+	defer c.bind.limit.end()
+	defer c.releaseBody()
+	resp, err := c.send()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.respond(resp)
+}
+
+func (c *call) releaseBody() { c.body.release() }
+
+// judge decides whether the request may go and where. When it returns no error it has begun with the client's limits.
+func (c *call) judge() error {
+	t, r := c.tunnel, c.r
+	grpc := isGRPC(r.Header)
+	c.form = formOf(r.URL.Path, grpc)
+	if t.refusal != nil {
+		return c.closing(t.refusal)
+	}
+	if !c.bind.stands {
+		return c.closing(&access.RefusalError{Code: access.OrgNotAllowed,
+			Message: "the client was removed, disabled, or given another secret: connect again"})
+	}
+	if refusal := checkAuthority(t.target, r); refusal != nil {
+		return refusal
+	}
+	path, send, refusal := access.Canonical(r.URL.EscapedPath())
+	if refusal != nil {
+		return refusal
+	}
+	c.path = path
+	c.form = formOf(path, grpc)
+	if refusal := c.chooseOrg(); refusal != nil {
+		return refusal
+	}
+	override := ""
+	if v := r.Header["X-Http-Method-Override"]; len(v) > 0 {
+		if override = v[0]; len(v) > 1 {
+			return &access.RefusalError{Code: access.BadRequest, Message: "the request overrides its method more than once"}
+		}
+	}
+	refusal = c.bind.policy.Check(access.Request{
+		Method: r.Method, Path: path, RawQuery: r.URL.RawQuery, Override: override, GRPC: grpc,
+	})
+	if refusal != nil && !(refusal.Reportable && c.bind.policy.Reports()) {
+		return refusal
+	}
+	c.reported = refusal
+	if refusal := c.supported(grpc); refusal != nil {
+		return refusal
+	}
+	if refusal := c.bind.limit.begin(); refusal != nil {
+		return refusal
+	}
+	c.rewrite(path, send)
+	return nil
+}
+
+// closing answers err and ends the connection.
+func (c *call) closing(err *access.RefusalError) error {
+	c.w.Header().Set("Connection", "close")
+	return err
+}
+
+// checkAuthority sees to it that a request goes where the CONNECT said: what was decided at CONNECT holds for no other
+// authority.
+func checkAuthority(target access.Target, r *http.Request) *access.RefusalError {
+	ok := target.Names(r.Host) && (r.URL.Scheme == "" || r.URL.Scheme == "https")
+	if v := r.Header["Host"]; len(v) > 0 { // Beside :authority in HTTP/2.
+		ok = ok && target.Names(v[0])
+	}
+	if !ok {
+		return &access.RefusalError{Code: access.Misdirected,
+			Message: "the request is for another authority than CONNECT named, " + target.String() + ": open a tunnel to it"}
+	}
+	return nil
+}
+
+func (c *call) chooseOrg() *access.RefusalError {
+	v := c.r.Header[headerOrg]
+	switch {
+	case len(v) > 1:
+		return &access.RefusalError{Code: access.OrgAmbiguous, Message: "the request has more than one " + headerOrg + " header"}
+	case len(v) == 1 && v[0] != "":
+		to, refusal := c.server.route(c.bind.snap, c.tunnel, v[0])
+		c.to = to
+		return refusal
+	}
+	c.to = c.bind.to
+	return c.bind.refusal
+}
+
+// supported refuses what this version doesn't carry, and what no API uses.
+func (c *call) supported(grpc bool) *access.RefusalError {
+	switch {
+	case len(c.r.Header["Upgrade"]) > 0:
+		return errUpgrade
+	case c.r.Method == http.MethodConnect, c.r.Method == http.MethodTrace:
+		return &access.RefusalError{Code: access.BadRequest, Message: "the method " + c.r.Method + " is never forwarded"}
+	case grpc:
+		return errNoGRPC
+	case isSOAP(c.path):
+		return errNoSOAP
+	}
+	return nil
+}
+
+// rewrite makes c.r what goes upstream: the canonical path, no credential of the client, nothing of this hop. The
+// header is net/http's own and is changed in place; the server reads nothing more from it.
+func (c *call) rewrite(path, send string) {
+	in := c.r
+	out := in.WithContext(in.Context())
+	u := &url.URL{Scheme: "https", Host: c.tunnel.target.Host, Path: path, RawQuery: stripQuery(in.URL.RawQuery)}
+	if c.tunnel.target.Port != 443 {
+		u.Host = c.tunnel.target.String()
+	}
+	if send != path {
+		u.RawPath = send
+	}
+	out.URL, out.Host, out.RequestURI, out.Close = u, u.Host, "", false
+	c.carrier = carrierOf(path, strip(out.Header))
+	if in.Body != nil && in.Body != http.NoBody {
+		c.wrapBody(out)
+	}
+	c.r = out
+}
+
+func (c *call) wrapBody(out *http.Request) {
+	src := out.Body
+	if c.bind.policy.NeedsScan(c.path) {
+		c.scanned = c.bind.policy.Scan(src)
+		src = c.scanned
+	}
+	c.body = newReplayBody(src, out.ContentLength, c.server.opts.MaxReplayBody, &c.server.replay)
+	out.Body, _ = c.body.next()
+	if out.ProtoMajor == 1 {
+		// Else the server reads the rest of the body before it writes an answer that comes early. HTTP/1.1 can do it.
+		if err := http.NewResponseController(c.w).EnableFullDuplex(); err != nil {
+			c.server.opts.Log.DebugContext(out.Context(), "an answer can't overtake its request", errorAttr(err))
+		}
+	}
+	// The transport asks for it when a kept-alive connection was closed before anything was written.
+	out.GetBody = func() (io.ReadCloser, error) {
+		again, ok := c.body.next()
+		if !ok {
+			return nil, errNoReplay
+		}
+		return again, nil
+	}
+}
+
+// fail answers err, unless the caller is gone.
+func (c *call) fail(err error) {
+	if c.scanned != nil {
+		if refusal := c.scanned.Refusal(); refusal != nil && !errors.Is(err, context.Canceled) {
+			if !c.bind.policy.Reports() || !refusal.Reportable {
+				err = refusal
+			}
+		}
+	}
+	if gone(c.r.Context(), err) || c.uploadBroke(err) {
+		c.abort()
+	}
+	a := explain(err)
+	c.status, c.code = a.status, a.code
+	c.written = int64(writeAnswer(c.w, a, c.form))
+}
+
+// uploadBroke reports whether err is there because the client's own body ended early.
+func (c *call) uploadBroke(err error) bool {
+	failed := c.body.failed()
+	var refusal *access.RefusalError
+	return failed != nil && !errors.As(failed, &refusal) && !errors.As(err, &refusal)
+}
+
+// abort cuts the answer: a client must never take a part for the whole.
+func (c *call) abort() {
+	c.aborted = true
+	panic(http.ErrAbortHandler)
+}
+
+// reportedRefusal is what report mode let through, nil if nothing.
+func (c *call) reportedRefusal() *access.RefusalError {
+	if c.reported == nil && c.scanned != nil && c.code == "" {
+		return c.scanned.Refusal()
+	}
+	return c.reported
+}
