@@ -28,7 +28,7 @@ type process struct {
 // proxy's CA is then in Roots and in CAFile.
 func (l *Lab) Start(ctx context.Context) error {
 	p := &process{done: make(chan struct{}), said: &tail{next: l.o.Stderr}}
-	p.cmd = exec.Command(l.o.Binary, "serve")
+	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), l.o.Binary, "serve") // it outlives its start
 	p.cmd.Env = l.Env
 	p.cmd.Stdout, p.cmd.Stderr = p.said, p.said
 	if err := p.cmd.Start(); err != nil {
