@@ -56,7 +56,7 @@ type Config struct {
 	ReferenceDirs Paths `env:"SALLYPORT_REFERENCE_DIRS" envDefault:"/run/secrets,/etc/sallyport" show:"'/run/secrets,/etc/sallyport', the file's own directory" doc:"where 'file:' references of 'SALLYPORT_APPLY' may point"`
 
 	// LockTTL is the life of an org's lock between renewals.
-	LockTTL Duration `env:"SALLYPORT_LOCK_TTL" envDefault:"30s" doc:"life of an org's lock between renewals"`
+	LockTTL Duration `env:"SALLYPORT_LOCK_TTL" envDefault:"30s" doc:"life of an org's lock between renewals; the embedded store's lock lives as long as the process holds it"`
 	// ExchangeTimeout is the longest that a token request may take once its first byte is written.
 	ExchangeTimeout Duration `env:"SALLYPORT_EXCHANGE_TIMEOUT" envDefault:"60s" doc:"from the first byte written to the last byte of a token response; generous, since a timeout is a doubt (dialling has a short limit of its own)"`
 	// TakeoverAfter is at least twice ExchangeTimeout.
