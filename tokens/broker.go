@@ -54,6 +54,8 @@ type Broker struct {
 	mu       sync.Mutex                     // guards writes of orgs, and closed
 	closed   bool
 	draining atomic.Bool
+	blind    atomic.Bool   // the journal can't be read: no exchange begins
+	started  atomic.Bool   // Recover is over: nothing begins by itself before
 	drained  chan struct{} // closed when draining begins
 
 	// background gives the context of work that no caller owns. Drain ends it;
@@ -82,6 +84,9 @@ type org struct {
 	pending   *Committed        // guarded by mu: an answer that the store hasn't taken yet
 	distrust  Place             // guarded by mu: adopted after a refusal; unverified whatever the record says
 	rest      time.Time         // guarded by mu: nothing begins by itself before, after the last flight
+	blocked   error             // guarded by mu: why no exchange begins before the next start
+	tries     int               // guarded by mu: flights in a row that failed
+	unsent    AttemptID         // guarded by mu: of ours, whose intent may stand and of which no byte left
 	timer     *time.Timer       // guarded by mu: the next wake
 	last      trace.SpanContext // guarded by mu: of the last exchange
 	refusal   *Error            // guarded by mu: what memory's state last said to callers, nil after each change of it
@@ -279,7 +284,7 @@ func (b *Broker) Reconfigure() {
 			s.live.CompareAndSwap(l, n)
 		}
 		if s.memory.Known() {
-			s.notYet, s.askNext = time.Time{}, time.Time{}
+			s.rest = time.Time{}
 			b.arm(s)
 		}
 		s.mu.Unlock()

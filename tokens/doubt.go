@@ -25,6 +25,16 @@ func (x *exchange) outOfDoubt(ctx context.Context, h Hold, r Record) (Record, er
 	if r.State == Exchanging {
 		// Somebody's attempt, and we hold the lock: its holder is gone.
 		var err error
+		x.s.mu.Lock()
+		ours := x.s.unsent == r.Attempt.ID
+		x.s.mu.Unlock()
+		if ours {
+			a := *r.Attempt
+			if r, err = x.apply(ctx, h, r, Unsent{a.ID, OutcomeNotSent, time.Now()}); err == nil {
+				x.b.settle(x.s.id, a.ID, OutcomeNotSent)
+			}
+			return r, err
+		}
 		x.line.Race = attr.RaceInDoubt
 		r, err = x.apply(ctx, h, r, Doubted{*r.Attempt, OutcomeUnknown, ReasonNoAnswer, "the exchange's holder is gone", time.Now()})
 		if err != nil {
@@ -48,12 +58,37 @@ func (x *exchange) outOfDoubt(ctx context.Context, h Hold, r Record) (Record, er
 	if !x.f.force && time.Now().Before(at) {
 		return x.giveUp(ctx, h, r)
 	}
-	v, err := x.ask(ctx, r, true)
-	if err != nil {
-		return r, err
+	v, err := silent, error(nil)
+	if _, cerr := x.credential(r); cerr == nil { // what doesn't open can't be asked about
+		if v, err = x.ask(ctx, r, true); err != nil {
+			return r, err
+		}
+	}
+	if v == alive {
+		if err := x.tooEarly(r); err != nil {
+			return r, err
+		}
 	}
 	x.told = true
 	return x.judge(ctx, h, r, v)
+}
+
+// tooEarly is an error while the request of r's open attempt may still be under
+// way: that its token is live then says nothing of a moment later. A spent one
+// stays spent, so only "live" has to wait, whoever asks.
+func (x *exchange) tooEarly(r Record) error {
+	a := r.Attempt
+	if a == nil || r.Reason == ReasonMisconfigured {
+		return nil
+	}
+	x.s.mu.Lock()
+	wait := time.Until(x.s.seenAt.Add(max(a.Takeover, x.b.p.TakeoverAfter)))
+	x.s.mu.Unlock()
+	if wait <= 0 {
+		return nil
+	}
+	return &Error{Org: x.s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: wait,
+		What: "Salesforce calls the token live, but the earlier request may still be under way", Hint: "ask again in " + wait.Round(time.Second).String()}
 }
 
 // verify asks about a ready record that was last verified under another
@@ -209,9 +244,9 @@ func (x *exchange) liveUntil() string {
 // access token lives any more. Under AskSend the token is sent once more first.
 func (x *exchange) giveUp(ctx context.Context, h Hold, r Record) (Record, error) {
 	x.s.mu.Lock()
-	at := GiveUpAt(x.b.endOf(x.s))
+	at, asked := GiveUpAt(x.b.endOf(x.s)), x.s.silent > 0 || x.b.p.Doubt == AskHold
 	x.s.mu.Unlock()
-	if r.State != InDoubt || time.Now().Before(at) {
+	if r.State != InDoubt || !asked || time.Now().Before(at) {
 		return r, x.b.unavailable(x.s, r)
 	}
 	x.told = true
@@ -246,6 +281,11 @@ func (b *Broker) livesLonger(ctx context.Context, s *org) bool {
 // correct takes over the end that introspection told for l, and reports whether
 // more than the fraction that asks for an exchange is left of its life.
 func (b *Broker) correct(s *org, l *live, end, at time.Time) bool {
+	if !end.After(time.Unix(0, l.end.Load())) {
+		return false // never less than believed: clocks differ
+	}
+	s.mu.Lock() // Replace marks l dead under it
+	defer s.mu.Unlock()
 	n := l.copy()
 	n.lease.Learned, n.lease.LearnedAt = end, at
 	b.extend(n)

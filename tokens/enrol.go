@@ -57,8 +57,7 @@ func (b *Broker) Import(ctx context.Context, id OrgID, refresh secret.Text) (Enr
 			return err
 		}
 		done.Place = n.Place
-		b.commit(ctx, s, Committed{Attempt: a, Base: r.Place, Identity: sight.Identity, Record: n, Enrolment: true})
-		return nil
+		return landed(id, b.commit(ctx, s, Committed{Attempt: a, Base: r.Place, Identity: sight.Identity, Record: n, Enrolment: true}))
 	})
 	if err != nil {
 		return Enrolled{}, enrolError(id, err)
@@ -127,6 +126,7 @@ func (b *Broker) Authorize(ctx context.Context, id OrgID, code Credential) (Enro
 			}
 			return nil
 		})
+		ctx = context.WithoutCancel(ctx) // the code is spent
 		if len(answer) == 0 {
 			b.settle(id, a.ID, OutcomeUnknown)
 			return fmt.Errorf("no answer came: authorise once more: %w", err)
@@ -148,14 +148,23 @@ func (b *Broker) Authorize(ctx context.Context, id OrgID, code Credential) (Enro
 			return err
 		}
 		done.Place = c.Record.Place
-		b.commit(ctx, s, c)
-		return nil
+		return landed(id, b.commit(ctx, s, c))
 	})
 	if err != nil {
 		return Enrolled{}, enrolError(id, err)
 	}
 	done.Truthful = b.try(ctx, s)
 	return done, nil
+}
+
+// landed is an error where an enrolment did not become the grant.
+func landed(id OrgID, l Landing) error {
+	switch l {
+	case LandedReady, LandedAlready:
+		return nil
+	case LandedNowhere, LandedHealed, LandedOrphaned, LandedContested, LandedForgotten:
+	}
+	return &Error{Org: id, Code: CodeConflict, What: "another authorisation of this org came first, and holds", Hint: "see sallyport grant show " + string(id)}
 }
 
 // enrolled is what the answer to an authorization code commits. Its names are
@@ -172,7 +181,7 @@ func (b *Broker) enrolled(ctx context.Context, set Settings, e Entry, address st
 	if err := b.o.Claims.Claim(ctx, e.Org, names); errors.Is(err, ErrClaimed) {
 		b.log.ErrorContext(ctx, "alarm: another org of this deployment was authorised for the same app and user: one grant should have one name", "org", e.Org, "error", err)
 	} else if err != nil {
-		return Committed{}, err
+		b.log.WarnContext(ctx, "the names of a grant couldn't be claimed", "org", e.Org, "error", err)
 	}
 	return Committed{Attempt: e.Attempt, Base: e.Base, Identity: e.Identity, Record: n, Enrolment: true}, nil
 }
@@ -222,7 +231,7 @@ func (b *Broker) admit(ctx context.Context, id OrgID, r Record, fp string) (alre
 		return true, nil
 	case r.Fingerprint != fp && r.Knows(fp):
 		return false, conflict("this token was rotated out or replaced earlier", "sending it would end the grant; authorise again instead")
-	case r.Fingerprint != fp && who == id && b.journalKnows(id, fp):
+	case r.Fingerprint != fp && who == id && (len(r.Earlier) >= keptFingerprints || b.journalKnows(id, fp)):
 		return false, conflict("this token was held before", "authorise again instead")
 	}
 	return false, b.o.Claims.Claim(ctx, id, []string{fp})

@@ -30,7 +30,7 @@ func (b *Broker) pursue(ctx context.Context, s *org, f *flight) error {
 		return &Error{Org: s.id, Code: CodeOrgNotAllowed, What: "the org is not registered or is disabled", Hint: "see sallyport get orgs"}
 	}
 	s.mu.Lock()
-	wait, pending, last, refusal := time.Until(s.notYet), s.pending != nil, s.last, s.refusal
+	wait, pending, last, refusal, blocked := time.Until(s.notYet), s.pending != nil, s.last, s.refusal, s.blocked
 	if s.memory.State != Ready {
 		wait = 0 // its doubt has a patience of its own
 	}
@@ -41,12 +41,18 @@ func (b *Broker) pursue(ctx context.Context, s *org, f *flight) error {
 	if refusal != nil && !f.force && f.cause != causeSettle {
 		return refusal // a dead grant costs a look at the store a second, not one a caller
 	}
+	if f.cause == CauseExpiry && (wait <= 0 || pending) && b.livesLonger(ctx, s) {
+		return nil
+	}
+	if b.blind.Load() {
+		blocked = ErrDegraded
+	}
+	if blocked != nil {
+		return &Error{Org: s.id, Code: CodeUnavailable, What: "no exchange begins: what the last process left can't be read", Hint: "see the log and sallyport doctor; restart once it is mended", Err: blocked}
+	}
 	if pending {
 		return &Error{Org: s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: time.Second,
 			What: "the store hasn't taken the last answer yet", Hint: "it is safe in the journal; mend the store"}
-	}
-	if f.cause == CauseExpiry && b.livesLonger(ctx, s) {
-		return nil
 	}
 	if wait > 0 && !f.force && f.cause != causeSettle {
 		return &Error{Org: s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: wait,
@@ -137,6 +143,9 @@ func (x *exchange) underHold(ctx context.Context, h Hold) error {
 	if !r.SingleUse {
 		if x.f.cause == causeSettle || x.f.cause == CauseHeartbeat {
 			return nil
+		}
+		if r.Revoked() {
+			return x.b.unavailable(x.s, r)
 		}
 		return x.trade(ctx, h, r)
 	}

@@ -133,7 +133,10 @@ func (b *Broker) run(s *org, f *flight) {
 	s.mu.Lock()
 	s.flight, s.rest = nil, time.Now().Add(100*time.Millisecond)
 	if f.err != nil {
-		s.rest = time.Now().Add(time.Second)
+		s.tries++
+		s.rest = time.Now().Add(max(backoff(s.tries, b.jitter()), time.Second))
+	} else {
+		s.tries = 0
 	}
 	b.arm(s)
 	s.mu.Unlock()
@@ -157,7 +160,7 @@ func (b *Broker) lookAhead(s *org, l *live) {
 // arm sets the timer of s to the next moment at which something is to be done
 // without a caller. The caller holds s.mu.
 func (b *Broker) arm(s *org) {
-	if b.draining.Load() || s.flight != nil {
+	if !b.started.Load() || b.draining.Load() || s.flight != nil {
 		return
 	}
 	at := later(b.nextWake(s), s.rest)
@@ -184,6 +187,9 @@ func (b *Broker) nextWake(s *org) time.Time {
 	case Exchanging:
 		return s.seenAt // somebody's: written in doubt at once
 	case InDoubt:
+		if s.silent == 0 && b.p.Doubt != AskHold {
+			return b.askAt(s)
+		}
 		return earlier(b.askAt(s), GiveUpAt(b.endOf(s)))
 	case ReauthRequired:
 		if r.Reason == ReasonUndecided && b.p.Doubt != AskHold {
@@ -213,8 +219,7 @@ func (b *Broker) wake(s *org) {
 	switch {
 	case !ok || set.Disabled:
 		s.mu.Lock()
-		s.notYet = now.Add(time.Hour)
-		s.askNext = now.Add(time.Hour)
+		s.rest = now.Add(time.Hour) // or until Reconfigure
 		b.arm(s)
 		s.mu.Unlock()
 	case r.State == Ready && !now.Before(b.p.HeartbeatDue(r)):
@@ -242,7 +247,7 @@ func (b *Broker) endOf(s *org) time.Time {
 		if l.dead.Load() {
 			return s.memory.Since
 		}
-		return time.Unix(0, l.end.Load())
+		return later(time.Unix(0, l.end.Load()), s.memory.Since)
 	}
 	return s.memory.Since
 }

@@ -45,6 +45,10 @@ func (b *Broker) fill(n *Record, i Issue, address string, now time.Time) error {
 	}
 	n.Access, n.AccessPlace = sealed, n.Place
 	n.IssuedAt, n.AccessAt, n.ExpiresAt, n.Address = i.IssuedAt, now, i.ExpiresAt, address
+	if !i.ExpiresAt.IsZero() && !i.IssuedAt.IsZero() {
+		// Both by Salesforce's clock; ours may differ.
+		n.ExpiresAt = now.Add(i.ExpiresAt.Sub(i.IssuedAt))
+	}
 	if n.IssuedAt.IsZero() {
 		n.IssuedAt = now
 	}

@@ -164,6 +164,18 @@ func (e Silent) apply(r Record) (Record, error) {
 	return r.to(InDoubt, ReasonSilent, e.Detail, e.At), nil
 }
 
+// Isolated says that the record came back from somewhere that nobody here
+// remembers. any but revoked → quarantined.
+type Isolated struct{ At time.Time }
+
+func (e Isolated) apply(r Record) (Record, error) {
+	if r.Revoked() || r.State == Quarantined {
+		return r, &TransitionError{r.Org, r.State, e}
+	}
+	r.Verified = ""
+	return r.to(Quarantined, "", "its store is older or elsewhere than this state directory", e.At), nil
+}
+
 // GaveUp says that no access token lives and that introspection has been silent
 // for long. The attempt stays open. in_doubt → reauth_required (undecided).
 type GaveUp struct{ At time.Time }

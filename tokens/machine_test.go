@@ -40,6 +40,7 @@ func TestTheStateMachine(t *testing.T) {
 		"believed spent":                     tokens.Missed{},
 		"silence on verification":            tokens.Silent{},
 		"given up":                           tokens.GaveUp{},
+		"a copy from elsewhere":              tokens.Isolated{},
 		"sent once more by order":            tokens.SentOnce{Identity: "life-2"},
 		"ended by a person":                  tokens.Ended{Epoch: 6},
 		"ended under an old epoch":           tokens.Ended{Epoch: 5},
@@ -56,6 +57,7 @@ func TestTheStateMachine(t *testing.T) {
 		"believed spent":          {ready: "reauth_required lost", inDoubt: "reauth_required lost", quarantined: "reauth_required lost"},
 		"silence on verification": {ready: inDoubt + " silent"},
 		"given up":                {inDoubt: "reauth_required undecided"},
+		"a copy from elsewhere":   {ready: quarantined, exchanging: quarantined, inDoubt: quarantined, dead: quarantined},
 		"sent once more by order": {inDoubt: ready},
 		"ended by a person":       {ready: revoked, exchanging: revoked, inDoubt: revoked, dead: revoked, revoked: revoked, quarantined: revoked},
 	}

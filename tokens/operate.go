@@ -70,6 +70,9 @@ func (b *Broker) Confirm(ctx context.Context, id OrgID, unverified bool) error {
 		}
 		switch {
 		case v == alive:
+			if err := x.tooEarly(r); err != nil {
+				return err
+			}
 			_, err = x.judge(ctx, h, r, v)
 			return err
 		case v == spent:
@@ -77,12 +80,13 @@ func (b *Broker) Confirm(ctx context.Context, id OrgID, unverified bool) error {
 				return &Error{Org: id, Code: CodeConflict, What: "Salesforce says that this token is spent", Hint: "run sallyport grant authorize " + string(id), Err: err}
 			}
 			return nil
-		case unverified:
-			attempt := r.Attempt
+		case unverified && r.Attempt == nil:
 			x.b.log.WarnContext(ctx, "a person's word verifies a grant", "org", id)
 			_, err = x.apply(ctx, h, r, Found{Identity: sight.Identity, At: time.Now()})
-			x.settled(attempt, OutcomeUnknown, err)
 			return err
+		case r.Attempt != nil:
+			return &Error{Org: id, Code: CodeConflict, What: "the grant's token was sent and no answer was kept: nobody's word makes it safe to send again",
+				Hint: "run sallyport grant authorize " + string(id)}
 		}
 		return &Error{Org: id, Code: CodeConflict, Temporary: true, What: "Salesforce gave no answer that can be believed",
 			Hint: "try again, or say --unverified if you know that this token was not used elsewhere"}
@@ -99,6 +103,11 @@ func (b *Broker) Revoke(ctx context.Context, id OrgID) error {
 		} else if l := x.s.live.Load(); l != nil {
 			subjects = append(subjects, Subject{Token: l.token.Access})
 		}
+		if len(subjects) == 0 && r.Revoked() {
+			return &Error{Org: id, Code: CodeConflict, What: "the grant was ended here before, and nothing is left to revoke at Salesforce",
+				Hint: "where that failed, revoke it in Setup, under Connected Apps OAuth Usage"}
+		}
+		ctx = context.WithoutCancel(ctx)
 		if _, err := x.apply(ctx, h, r, Ended{Epoch: b.newEpoch(x.s, r, time.Now()), At: time.Now()}); err != nil {
 			return err
 		}
@@ -146,6 +155,11 @@ func (b *Broker) Ensure(ctx context.Context, id OrgID) error {
 		}
 		n := b.newRecord(s, r, set)
 		n.Verified, n.Generation, n.Revision = sight.Identity, 0, r.Revision
+		n.Earlier, n.Orphans = r.Earlier, r.Orphans
+		n.remember(r.Fingerprint)
+		if len(r.Refresh) > 0 && !r.Revoked() {
+			n.orphan(Orphan{r.Place, r.Refresh, r.Fingerprint, n.Since})
+		}
 		if err := h.Save(ctx, n); err != nil {
 			return err
 		}

@@ -3,37 +3,91 @@ package tokens
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
+// errElsewhere says that a journal and a store don't belong together.
+var errElsewhere = errors.New("the journal belongs to another deployment: this state directory is not this store's")
+
 // Recover takes up what the last process left: answers in the journal are
 // committed, intents that nobody settled become doubts, and every record is
-// taken into memory. Call it once, before the first [Broker.Token]. It fails
-// where the store or the journal can't be read, since guessing would risk a
-// replay.
+// taken into memory. Call it once, before the first [Broker.Token]. What can't
+// be read of one org, or of the journal, blocks exchanges, since guessing would
+// risk a replay; living access tokens are served all the same. It fails only
+// where journal and store don't belong together.
 func (b *Broker) Recover(ctx context.Context) error {
 	for r, err := range b.o.Store.All(ctx) {
 		if err != nil {
-			return fmt.Errorf("the store can't be read: %w", err)
+			b.log.ErrorContext(ctx, "a record can't be read: its org isn't served", "error", err)
+			continue
 		}
 		b.remember(b.org(r.Org), r)
 	}
+	known := map[OrgID]bool{}
 	for e, err := range b.o.Journal.Entries() {
 		if err != nil {
-			return fmt.Errorf("the journal can't be read: %w", err)
+			b.log.ErrorContext(ctx, "the journal is damaged: no exchange begins until a person has looked; living access tokens are served", "error", err)
+			b.blind.Store(true)
+			continue
 		}
-		if err := b.replay(ctx, e); err != nil {
-			return fmt.Errorf("org %s: the journal's attempt %s can't be taken up: %w", e.Org, e.Attempt, err)
+		known[e.Org] = true
+		if err := b.replay(ctx, e); errors.Is(err, errElsewhere) {
+			return err
+		} else if err != nil {
+			b.log.ErrorContext(ctx, "a journalled attempt can't be taken up: no exchange of this org begins before the next start", "org", e.Org, "attempt", e.Attempt, "error", err)
+			b.block(e.Org, err)
 		}
 	}
+	for id, s := range *b.orgs.Load() {
+		if err := b.finish(ctx, s, known[id]); err != nil {
+			b.block(id, err)
+		}
+	}
+	b.started.Store(true)
+	for _, s := range *b.orgs.Load() {
+		s.mu.Lock()
+		b.arm(s)
+		s.mu.Unlock()
+	}
 	return nil
+}
+
+func (b *Broker) block(id OrgID, err error) {
+	s := b.org(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blocked = err
+}
+
+// finish completes a forget that was cut short, and quarantines a record that
+// was verified in another life of the store and that this state directory's
+// journal has never seen: a copy from elsewhere.
+func (b *Broker) finish(ctx context.Context, s *org, journalled bool) error {
+	s.mu.Lock()
+	r := s.memory
+	s.mu.Unlock()
+	if r.Forgotten {
+		return b.o.Journal.Forget(s.id)
+	}
+	if !r.SingleUse || len(r.Refresh) == 0 || journalled || b.blind.Load() || r.State == Quarantined || r.State == ReauthRequired {
+		return nil
+	}
+	return b.o.Store.Hold(ctx, s.id, func(ctx context.Context, h Hold) error {
+		r, sight := h.Record()
+		if r.Verified == sight.Identity {
+			return nil
+		}
+		b.log.ErrorContext(ctx, "a grant is quarantined: this state directory has never seen it; sallyport grant confirm says that no other copy is in use", "org", s.id)
+		x := &exchange{b: b, s: s, f: &flight{}, start: time.Now()}
+		_, err := x.apply(ctx, h, r, Isolated{time.Now()})
+		return err
+	})
 }
 
 // replay takes up one journal entry, by the same rules as a living exchange.
 func (b *Broker) replay(ctx context.Context, e Entry) error {
 	if e.Deployment != b.o.Deployment {
-		return errors.New("it belongs to another deployment: this state directory is not this store's")
+		return errElsewhere
 	}
 	s := b.org(e.Org)
 	switch {
@@ -67,6 +121,9 @@ func (b *Broker) replayAnswer(ctx context.Context, s *org, e Entry) error {
 	// earlier moment only makes its end be looked at sooner.
 	at := e.Record.Since
 	if e.Kind == EntryEnrolment {
+		if issue.Refresh.IsZero() {
+			return nil // refused when it came: a person knows that it failed
+		}
 		set, _ := b.o.Directory.Settings(e.Org)
 		c, err := b.enrolled(ctx, set, e, "", issue, at)
 		if err != nil {

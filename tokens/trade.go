@@ -160,6 +160,11 @@ func (x *exchange) unsent(cause error, retryAfter time.Duration) *Error {
 func (x *exchange) takeBack(ctx context.Context, h Hold, r Record, a Attempt, o Outcome, cause error, retryAfter time.Duration) error {
 	e := x.unsent(cause, retryAfter)
 	x.line.Outcome = o.String()
+	if o == OutcomeNotSent {
+		x.s.mu.Lock()
+		x.s.unsent = a.ID
+		x.s.mu.Unlock()
+	}
 	if r.SingleUse {
 		if _, err := x.apply(ctx, h, r, Unsent{a.ID, o, time.Now()}); err != nil {
 			return err // the intent stands, as a doubt that introspection settles
@@ -262,7 +267,11 @@ func (x *exchange) issued(ctx context.Context, intent Record, a Attempt, sight S
 		n.Verified = sight.Identity
 	}
 	landing := x.b.commit(ctx, x.s, Committed{Attempt: a.ID, Base: a.Base, Identity: sight.Identity, Record: n})
-	x.succeeded()
+	if l := x.s.live.Load(); l.alive(time.Now()) && l.token.Place.Compare(a.Base) > 0 {
+		x.succeeded()
+	} else {
+		x.failed(0) // nothing that can be served came of it
+	}
 	x.line.Generation, x.line.Outcome, x.line.Race = n.Generation, OutcomeIssued.String(), attr.RaceWon
 	if x.f.waiters.Load() <= 1 {
 		x.line.Race = attr.RaceNone
