@@ -58,8 +58,8 @@ func (x *exchange) outOfDoubt(ctx context.Context, h Hold, r Record) (Record, er
 	if !x.f.force && time.Now().Before(at) {
 		return x.giveUp(ctx, h, r)
 	}
-	v, err := silent, error(nil)
-	if _, cerr := x.credential(r); cerr == nil { // what doesn't open can't be asked about
+	v := silent
+	if _, err := x.credential(r); err == nil { // what doesn't open can't be asked about
 		if v, err = x.ask(ctx, r, true); err != nil {
 			return r, err
 		}
