@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 )
 
@@ -44,16 +45,23 @@ func isDead(c carrier, path string, status int, body []byte) bool {
 	}
 	switch status {
 	case http.StatusUnauthorized:
-		return bytes.Contains(body, []byte("INVALID_SESSION_ID")) ||
-			c == carrierBulk && bytes.Contains(body, []byte("InvalidSessionId")) ||
-			isIdentity(path) && bytes.Contains(body, []byte("Bad_OAuth_Token"))
+		return restDead.Match(body) || c == carrierBulk && bulkDead.Match(body) || isIdentity(path) && identityDead(body)
 	case http.StatusBadRequest:
-		return bytes.Contains(body, []byte("InvalidSessionId"))
+		return bulkDead.Match(body)
 	case http.StatusForbidden:
-		return bytes.Contains(body, []byte("Bad_OAuth_Token"))
+		return identityDead(body)
 	}
 	return false
 }
+
+// Where an API's error has its code. Only that place counts: an answer may quote the request's own text elsewhere, which
+// in JSON and XML can't be written like these.
+var (
+	restDead = regexp.MustCompile(`"errorCode"\s*:\s*"INVALID_SESSION_ID"|<errorCode>\s*INVALID_SESSION_ID\s*</errorCode>`)
+	bulkDead = regexp.MustCompile(`"exceptionCode"\s*:\s*"InvalidSessionId"|<exceptionCode>\s*InvalidSessionId\s*</exceptionCode>`)
+)
+
+func identityDead(body []byte) bool { return string(bytes.TrimSpace(body)) == "Bad_OAuth_Token" }
 
 // peek reads up to maxJudged bytes of an answer's body, decodes them for a judgement, and puts them back.
 func peek(resp *http.Response) []byte {

@@ -79,6 +79,7 @@ type org struct {
 	failures  int               // guarded by mu: unsent or refused exchanges in a row
 	notYet    time.Time         // guarded by mu: no exchange before
 	early     int               // guarded by mu: tokens in a row that were refused before their first use
+	suspect   Place             // guarded by mu: of the token whose early refusal is being waited with
 	askNext   time.Time         // guarded by mu: no further question about a doubt before
 	silent    int               // guarded by mu: questions in a row without a believable answer
 	pending   *Committed        // guarded by mu: an answer that the store hasn't taken yet
@@ -203,26 +204,39 @@ func (b *Broker) Replace(ctx context.Context, id OrgID, t Token) (Token, error) 
 	if l := s.live.Load(); l != nil && l.token.Place.Compare(t.Place) > 0 && l.alive(time.Now()) {
 		return l.token, nil
 	}
-	s.mu.Lock()
-	if l := s.live.Load(); l != nil && l.token.Place == t.Place && !l.dead.Swap(true) {
-		if l.used.Load() == 0 {
-			s.early++
-		} else {
-			s.early = 0
-		}
-		if s.early > 1 {
-			s.notYet = later(s.notYet, time.Now().Add(backoff(s.early-1, b.jitter())))
-		}
-	}
-	early := s.early
-	wait := time.Until(s.notYet)
-	s.mu.Unlock()
-	if early > 1 && wait > 0 {
+	if wait := b.refuse(s, t); wait > 0 {
 		return Token{}, &Error{Org: id, Code: CodeSessionRejected, Temporary: true, RetryAfter: wait,
 			What: "Salesforce refuses access tokens right after it issued them",
 			Hint: "look at the org's session settings (IP lock, login IP ranges, API access of the user)"}
 	}
 	return b.await(ctx, s, t.Place, CauseRejected)
+}
+
+// refuse notes that t was refused, and returns how long no exchange may come of
+// it. A token that was refused before its first success, after another such, is
+// waited with; meanwhile others get it, since it may serve them.
+func (b *Broker) refuse(s *org, t Token) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.live.Load()
+	if l == nil || l.token.Place != t.Place || l.dead.Load() {
+		return 0
+	}
+	switch now := time.Now(); {
+	case l.used.Load() != 0:
+		s.early = 0
+	case s.early == 0:
+		s.early = 1
+	case s.suspect != t.Place:
+		s.early++
+		s.suspect = t.Place
+		s.notYet = later(s.notYet, now.Add(backoff(s.early-1, b.jitter())))
+		return s.notYet.Sub(now)
+	case now.Before(s.notYet):
+		return s.notYet.Sub(now)
+	}
+	l.dead.Store(true)
+	return 0
 }
 
 func (b *Broker) org(id OrgID) *org {

@@ -53,7 +53,11 @@ func ParseTarget(authority string) (Target, *RefusalError) {
 	if err != nil || perr != nil || n == 0 || host == "" || len(host) > 253 || strings.ContainsAny(host, " @/\\%\x00") {
 		return Target{}, refuse(BadRequest, "CONNECT names no host:port")
 	}
-	return Target{Host: strings.ToLower(host), Port: uint16(n)}, nil
+	// The root's dot names the same host, and must not make another of it.
+	if host = strings.ToLower(strings.TrimSuffix(host, ".")); host == "" || strings.HasSuffix(host, ".") {
+		return Target{}, refuse(BadRequest, "CONNECT names no host:port")
+	}
+	return Target{Host: host, Port: uint16(n)}, nil
 }
 
 // Route is what becomes of a CONNECT that isn't refused.

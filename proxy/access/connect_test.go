@@ -8,16 +8,19 @@ import (
 
 func TestParseTarget(t *testing.T) {
 	for authority, want := range map[string]string{
-		"ACME.my.salesforce.com:443": "acme.my.salesforce.com:443",
-		"[::1]:443":                  "[::1]:443",
-		"acme.my.salesforce.com":     "",
-		"acme:0":                     "",
-		"acme:65536":                 "",
-		"acme:x":                     "",
-		":443":                       "",
-		"":                           "",
-		"user@acme:443":              "",
-		"acme/x:443":                 "",
+		"ACME.my.salesforce.com:443":  "acme.my.salesforce.com:443",
+		"[::1]:443":                   "[::1]:443",
+		"acme.my.salesforce.com.:443": "acme.my.salesforce.com:443",
+		"acme..:443":                  "",
+		".:443":                       "",
+		"acme.my.salesforce.com":      "",
+		"acme:0":                      "",
+		"acme:65536":                  "",
+		"acme:x":                      "",
+		":443":                        "",
+		"":                            "",
+		"user@acme:443":               "",
+		"acme/x:443":                  "",
 	} {
 		got, refusal := access.ParseTarget(authority)
 		if want == "" {

@@ -42,6 +42,7 @@ func isAppsOAuth(path string) bool {
 	for rest := path[1:]; rest != ""; {
 		var segment string
 		segment, rest, _ = strings.Cut(rest, "/")
+		segment = bare(segment)
 		if strings.EqualFold(last, "apps") && strings.EqualFold(segment, "oauth") {
 			return true
 		}

@@ -95,7 +95,7 @@ func (p *Policy) checkNames(r Request) *RefusalError {
 		var segment string
 		segment, rest, _ = strings.Cut(rest, "/")
 		for n := range names {
-			if strings.EqualFold(segment, sensitive[n].written) && !p.mayUse(n) {
+			if strings.EqualFold(bare(segment), sensitive[n].written) && !p.mayUse(n) {
 				return p.refuseName(n)
 			}
 		}
@@ -120,14 +120,22 @@ func (p *Policy) mayUse(n name) bool {
 		return p.oauth
 	case executeAnonymous:
 		return p.execute
+	case cdata:
+		return p.secrets
 	default:
 		return false
 	}
 }
 
 func (p *Policy) refuseName(n name) *RefusalError {
-	if n == appsOAuth {
+	switch n {
+	case appsOAuth:
 		return refuse(RequestNotAllowed, "%s", whyApps)
+	case oauth2:
+		return refuse(RequestNotAllowed, "%s", whyOAuth)
+	case cdata:
+		return report("a CDATA section can hide a name that this client may not use: write the text without one")
+	default:
 	}
 	return report("%s can reveal a session: allow: [%s] on the client allows it", sensitive[n].written, sensitive[n].written)
 }
@@ -137,7 +145,7 @@ func (p *Policy) refuseName(n name) *RefusalError {
 // ignored.
 func (p *Policy) checkMethod(r Request) *RefusalError {
 	override, ok := r.Override, true
-	if r.RawQuery != "" && strings.Contains(r.RawQuery, "ttp") {
+	if r.RawQuery != "" {
 		override, ok = queryOverride(r.RawQuery, override)
 	}
 	if !ok {
@@ -169,7 +177,7 @@ func equalAny(s string, of ...string) bool {
 func queryOverride(query, override string) (string, bool) {
 	for rest := query; rest != ""; {
 		var pair string
-		pair, rest, _ = strings.Cut(rest, "&")
+		pair, rest = cutPair(rest)
 		key, value, _ := strings.Cut(pair, "=")
 		if !strings.EqualFold(unescape(key), "_HttpMethod") {
 			continue
@@ -181,6 +189,26 @@ func queryOverride(query, override string) (string, bool) {
 		override = value
 	}
 	return override, true
+}
+
+// cutPair returns the first pair of a query and the rest. A semicolon ends a pair as well, since not every server knows
+// better.
+func cutPair(query string) (pair, rest string) {
+	if i := strings.IndexAny(query, "&;"); i >= 0 {
+		return query[:i], query[i+1:]
+	}
+	return query, ""
+}
+
+// bare returns a segment without the suffix by which a resource's form can be chosen (Connect REST API Developer Guide,
+// "Specifying Response Format").
+func bare(segment string) string {
+	for _, suffix := range []string{".json", ".xml"} {
+		if n := len(segment) - len(suffix); n > 0 && strings.EqualFold(segment[n:], suffix) {
+			return segment[:n]
+		}
+	}
+	return segment
 }
 
 // under reports whether path is prefix or lies below it: a prefix ends at a segment's end.
@@ -200,6 +228,7 @@ func IsComposite(path string) bool {
 	for rest := path[1:]; rest != ""; {
 		var segment string
 		segment, rest, _ = strings.Cut(rest, "/")
+		segment = bare(segment)
 		if strings.EqualFold(segment, "composite") {
 			return true
 		}

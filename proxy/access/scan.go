@@ -14,6 +14,8 @@ const (
 	oauthToken
 	executeAnonymous
 	appsOAuth
+	oauth2
+	cdata // hides what XML says
 	names // How many there are.
 	none  = names
 )
@@ -23,7 +25,9 @@ var sensitive = [names]struct{ written, lower string }{
 	authSession:      {"AuthSession", "authsession"},
 	oauthToken:       {"OauthToken", "oauthtoken"},
 	executeAnonymous: {"executeAnonymous", "executeanonymous"},
-	appsOAuth:        {"apps/oauth", "/apps/oauth/"},
+	appsOAuth:        {"apps/oauth", "/apps/oauth"},
+	oauth2:           {"services/oauth2", "/services/oauth2/"},
+	cdata:            {"CDATA", "<![cdata["},
 }
 
 // scanner finds the sensitive names in a stream of bytes, whatever their case and even if parts of them are
@@ -35,6 +39,8 @@ type scanner struct {
 	n       int
 	pct     int // Digits still wanted of a percent-escape.
 	pctVal  byte
+	pctChar byte // Its first digit, as it stood.
+	slash   bool // The last character was a slash: several count as one.
 	matched [names]int
 }
 
@@ -91,12 +97,35 @@ func (s *scanner) stepXML(c byte) name {
 		s.percent('&')
 		return s.feed(c)
 	}
-	s.buf[s.n] = c
-	if s.n++; c != ';' && s.n < len(s.buf) {
-		return none
+	hex := s.n > 1 && (s.buf[1] == 'x' || s.buf[1] == 'X')
+	switch _, digit := hexDigit(c); {
+	case c == ';':
+		s.escape = noEscape
+		return s.percent(characterOf(s.buf[1:s.n]))
+	case c == '0' && (s.n == 1 || s.n == 2 && hex):
+		return none // Leading zeros may be any number.
+	case s.n == 0, digit, s.n == 1 && (c == 'x' || c == 'X'):
+		s.buf[s.n] = c
+		if s.n++; s.n < len(s.buf) {
+			return none
+		}
 	}
+	// No reference: what was read counts as it stands.
 	s.escape = noEscape
-	return s.percent(characterOf(s.buf[1 : s.n-1]))
+	s.percent('&')
+	found := none
+	for _, b := range s.buf[:s.n] {
+		if n := s.percent(b); n != none {
+			found = n
+		}
+	}
+	if s.n == len(s.buf) {
+		return found // c is the last of them
+	}
+	if n := s.feed(c); n != none {
+		return n
+	}
+	return found
 }
 
 // noLetter is no character of any name.
@@ -127,9 +156,14 @@ func (s *scanner) percent(c byte) name {
 		if v, ok := hexDigit(c); ok {
 			s.pctVal = s.pctVal<<4 | v
 			if s.pct--; s.pct > 0 {
+				s.pctChar = c
 				return none
 			}
 			return s.match(s.pctVal)
+		}
+		s.match('%') // No escape: it counts as it stands. No name ends with these two.
+		if s.pct == 1 {
+			s.match(s.pctChar)
 		}
 		s.pct = 0
 	}
@@ -143,9 +177,10 @@ func (s *scanner) percent(c byte) name {
 // match follows each name. It falls back to the first letter only: a name that begins inside another beginning of
 // itself ("oauthtoauthtoken") is no name of its own.
 func (s *scanner) match(c byte) name {
-	if c == 0 { // Between the letters of UTF-16.
+	if c == 0 || c == '/' && s.slash { // Between the letters of UTF-16; and // is /.
 		return none
 	}
+	s.slash = c == '/'
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'
 	}
@@ -184,7 +219,7 @@ func (p *Policy) NeedsScan(path string) bool {
 		return strings.Count(strings.TrimSuffix(path, "/"), "/") == 4
 	}
 	last := path[strings.LastIndexByte(strings.TrimSuffix(path, "/"), '/')+1:]
-	return equalAny(strings.TrimSuffix(last, "/"), "query", "queryAll", "graphql", "parameterizedSearch", "search")
+	return equalAny(bare(strings.TrimSuffix(last, "/")), "query", "queryAll", "graphql", "parameterizedSearch", "search")
 }
 
 // Scan returns body read through a scanner. When the client may not use what is named in it, Read fails with a
