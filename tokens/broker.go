@@ -77,6 +77,7 @@ type org struct {
 	seen      AttemptID         // guarded by mu: the open attempt of memory
 	seenAt    time.Time         // guarded by mu: when it was first seen here
 	failures  int               // guarded by mu: unsent or refused exchanges in a row
+	failing   string            // guarded by mu: why the last exchange was not made, empty after one was
 	notYet    time.Time         // guarded by mu: no exchange before
 	early     int               // guarded by mu: tokens in a row that were refused before their first use
 	suspect   Place             // guarded by mu: of the token whose early refusal is being waited with
@@ -104,6 +105,7 @@ type live struct {
 	jitter float64      // of this token's look, in [0, 1)
 	handed atomic.Bool  // whether anyone got it
 	dead   atomic.Bool  // Salesforce refused it
+	silent atomic.Bool  // nobody answered whether it lives
 }
 
 func (l *live) alive(now time.Time) bool {

@@ -271,6 +271,7 @@ func (b *Broker) livesLonger(ctx context.Context, s *org) bool {
 		return false
 	}
 	live, err := b.introspect(ctx, s.id, Subject{Token: l.token.Access})
+	l.silent.Store(err != nil)
 	now := time.Now()
 	if err != nil || !live.Active || live.ExpiresAt.IsZero() {
 		return false

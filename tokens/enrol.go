@@ -41,7 +41,7 @@ func (b *Broker) Import(ctx context.Context, id OrgID, refresh secret.Text) (Enr
 	var done Enrolled
 	err = b.o.Store.Hold(ctx, id, func(ctx context.Context, h Hold) error {
 		r, sight := h.Record()
-		already, err := b.admit(ctx, id, r, b.o.Fingerprint.Of(refresh.Reveal()))
+		already, err := b.admit(ctx, id, b.newest(s, r), b.o.Fingerprint.Of(refresh.Reveal()))
 		if err != nil || already {
 			done = Enrolled{Place: r.Place, Already: already}
 			return err
@@ -201,6 +201,16 @@ func (b *Broker) newRecord(s *org, r Record, set Settings) Record {
 		Place: Place{Epoch: b.newEpoch(s, r, now), Generation: 1}}
 }
 
+// newest is r, or memory where the store has gone back behind it.
+func (b *Broker) newest(s *org, r Record) Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.memory.Compare(r) > 0 {
+		return s.memory
+	}
+	return r
+}
+
 // newEpoch is the moment in milliseconds, or one more than the greatest epoch
 // that store, memory and journal know.
 func (b *Broker) newEpoch(s *org, r Record, now time.Time) int64 {
@@ -251,6 +261,9 @@ func (b *Broker) journalKnows(id OrgID, fp string) bool {
 // try introspects a fresh refresh token once, and remembers that this app is
 // told the truth.
 func (b *Broker) try(ctx context.Context, s *org) (truthful bool) {
+	// Whoever brought it may be gone by now; what is learned here is of use later.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.p.ExchangeTimeout)
+	defer cancel()
 	err := b.o.Store.Hold(ctx, s.id, func(ctx context.Context, h Hold) error {
 		r, sight := h.Record()
 		if r.State != Ready || !r.SingleUse {

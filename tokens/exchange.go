@@ -144,8 +144,8 @@ func (x *exchange) underHold(ctx context.Context, h Hold) error {
 		if x.f.cause == causeSettle || x.f.cause == CauseHeartbeat {
 			return nil
 		}
-		if r.Revoked() {
-			return x.b.unavailable(x.s, r)
+		if r, err = x.begunAnew(ctx, h, r); err != nil {
+			return err
 		}
 		return x.trade(ctx, h, r)
 	}
@@ -159,6 +159,20 @@ func (x *exchange) underHold(ctx context.Context, h Hold) error {
 		return nil
 	}
 	return x.trade(ctx, h, r)
+}
+
+// begunAnew is r where its grant may be used; a revoked one only where a person
+// asks for an exchange, who thereby begins it anew.
+func (x *exchange) begunAnew(ctx context.Context, h Hold, r Record) (Record, error) {
+	if !r.Revoked() {
+		return r, nil
+	}
+	if x.f.cause != CauseManual {
+		return r, &Error{Org: x.s.id, Code: CodeReauthRequired, What: "the grant was revoked", Hint: "sallyport grant refresh " + string(x.s.id) + " begins it anew"}
+	}
+	n := x.b.newRecord(x.s, r, x.set)
+	n.Generation, n.Revision, n.Earlier, n.Orphans = 0, r.Revision, r.Earlier, r.Orphans
+	return x.save(ctx, h, n)
 }
 
 // align heals a store that shows less than memory knows, and takes what the
@@ -272,7 +286,7 @@ func (x *exchange) failed(retryAfter time.Duration) time.Duration {
 func (x *exchange) succeeded() {
 	x.s.mu.Lock()
 	defer x.s.mu.Unlock()
-	x.s.failures = 0
+	x.s.failures, x.s.failing = 0, ""
 	if x.s.early <= 1 {
 		x.s.notYet = time.Time{}
 	}

@@ -85,6 +85,9 @@ func (b *Broker) waitFor(ctx context.Context, s *org, stale Place, cause string)
 			continue
 		}
 		e := asError(s.id, f.err)
+		if l := s.live.Load(); e.Temporary && stale.IsZero() && l.mayLive() {
+			return l.token, f, nil
+		}
 		if !e.Temporary || e.RetryAfter <= 0 || time.Now().Add(e.RetryAfter).After(deadline) {
 			return Token{}, f, e
 		}
@@ -96,6 +99,12 @@ func (b *Broker) waitFor(ctx context.Context, s *org, stale Place, cause string)
 			return Token{}, f, ctx.Err()
 		}
 	}
+}
+
+// mayLive reports whether only a clock of ours says that l is dead, and Salesforce
+// was silent when it was asked. That is better than nothing: a call tells.
+func (l *live) mayLive() bool {
+	return l != nil && !l.dead.Load() && l.silent.Load() && l.lease.Fixed.IsZero()
 }
 
 // fly joins the flight of s that is under way, whatever it is for, or begins

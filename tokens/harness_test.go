@@ -65,15 +65,22 @@ func enrolled(t *testing.T, f func(*bench)) {
 	})
 }
 
+// start is a process on what the disk and the store hold.
 func (b *bench) start() {
+	b.t.Helper()
+	b.startWith(func(*tokens.Options) {})
+}
+
+func (b *bench) startWith(change func(*tokens.Options)) {
 	b.t.Helper()
 	var err error
 	if b.journal, err = journal.Open(journal.Options{Dir: "/state/journal", Sealer: b.keys, FS: b.disk}); err != nil {
 		b.t.Fatal(err)
 	}
-	b.Broker, err = tokens.NewBroker(tokens.Options{Store: b.store, Claims: b.store, Journal: b.journal, Exchanger: b.sf, Sealer: b.keys,
-		Fingerprint: hashes{}, Directory: b.dir, History: b.store, Replica: "r1", Deployment: "d1", Policy: b.policy, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	o := tokens.Options{Store: b.store, Claims: b.store, Journal: b.journal, Exchanger: b.sf, Sealer: b.keys,
+		Fingerprint: hashes{}, Directory: b.dir, History: b.store, Replica: "r1", Deployment: "d1", Policy: b.policy, Logger: slog.New(slog.DiscardHandler)}
+	change(&o)
+	if b.Broker, err = tokens.NewBroker(o); err != nil {
 		b.t.Fatal(err)
 	}
 	if err := b.Recover(b.t.Context()); err != nil {
@@ -96,9 +103,17 @@ func (b *bench) stop() {
 // restart is a new process on the same disk.
 func (b *bench) restart() {
 	b.t.Helper()
+	b.with(func(*tokens.Options) {})
+}
+
+// with is a restart whose new process has other parts or settings, as change
+// makes them. It is called when the old process is gone and the new one hasn't
+// looked at anything yet.
+func (b *bench) with(change func(*tokens.Options)) {
+	b.t.Helper()
 	b.stop()
 	b.store.Restart()
-	b.start()
+	b.startWith(change)
 }
 
 func (b *bench) token() tokens.Token {

@@ -139,6 +139,11 @@ func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed) (Landing, e
 		b.settle(s.id, c.Attempt, OutcomeIssued)
 	}
 	b.remember(s, r)
+	if l == LandedForgotten {
+		if err := b.o.Journal.Forget(s.id); err != nil {
+			b.log.ErrorContext(ctx, "the journal keeps a secret of a forgotten grant until the next start", "org", s.id, "error", err)
+		}
+	}
 	return l, nil
 }
 

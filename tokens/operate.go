@@ -149,7 +149,7 @@ func (b *Broker) Ensure(ctx context.Context, id OrgID) error {
 	s := b.org(id)
 	return b.o.Store.Hold(ctx, id, func(ctx context.Context, h Hold) error {
 		r, sight := h.Record()
-		if r.Known() && r.Kind == set.Kind && !r.Revoked() {
+		if r.Known() && r.Kind == set.Kind { // a revoked one too: only grant refresh begins it anew
 			b.remember(s, r)
 			return nil
 		}
@@ -198,6 +198,7 @@ type Status struct {
 	IssuedAt      time.Time // of the access token, zero if there is none
 	ExpiresAt     time.Time // when it is believed to die
 	Live          bool      // whether callers are served
+	Failing       string    // why the last exchange was not made, empty after one was
 	EnrolledAt    time.Time
 	LastExchange  time.Time
 	HeartbeatDue  time.Time
@@ -227,7 +228,7 @@ func (b *Broker) Status(id OrgID) (Status, bool) {
 	}
 	st := Status{Kind: r.Kind, State: r.State, Reason: r.Reason, Detail: r.Detail, Place: r.Place, EnrolledAt: r.EnrolledAt, LastExchange: r.LastExchange,
 		Attempt: r.Attempt, Rotation: r.Rotation, Verified: r.Verified != "", Truthful: r.Truthful, Address: r.Address,
-		InstanceURL: r.InstanceURL, Orphans: len(r.Orphans), SalesforceOrg: r.SalesforceOrg}
+		InstanceURL: r.InstanceURL, Orphans: len(r.Orphans), SalesforceOrg: r.SalesforceOrg, Failing: s.failing}
 	if due := b.p.HeartbeatDue(r); due != never {
 		st.HeartbeatDue = due
 	}

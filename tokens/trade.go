@@ -143,6 +143,9 @@ func elapsed(t time.Time) time.Duration {
 func (x *exchange) unsent(cause error, retryAfter time.Duration) *Error {
 	x.told = true
 	x.line.Outcome, x.line.Detail = OutcomeNotSent.String(), cause.Error()
+	x.s.mu.Lock()
+	x.s.failing = cause.Error()
+	x.s.mu.Unlock()
 	e := &Error{Org: x.s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: x.failed(retryAfter),
 		What: "no exchange was made: " + cause.Error(), Hint: "it is tried again by itself", Err: cause}
 	var in *Error

@@ -271,6 +271,8 @@ func (a *app) ready(context.Context) admin.Readiness {
 			degraded("org %s has no authorisation yet: run sallyport grant authorize %s", o.Name, o.Name)
 		case st.State != tokens.Ready && st.State != tokens.Exchanging:
 			degraded("org %s is %s (%s)", o.Name, st.State, st.Reason)
+		case st.Failing != "":
+			degraded("org %s can't be exchanged: %s", o.Name, st.Failing)
 		}
 	}
 	return r

@@ -62,7 +62,8 @@ var (
 // Open opens the file, and makes it and its directory (0700) where there is
 // none. It fails with a [*LockedError] while another process has it, or another
 // Open in this one.
-func Open(o Options) (*Store, error) {
+func Open(o Options) (_ *Store, err error) {
+	defer rescue(&err)
 	if o.Path == "" {
 		return nil, errors.New("boltstore: Options needs Path")
 	}
@@ -73,7 +74,6 @@ func Open(o Options) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(o.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("boltstore: %w", err)
 	}
-	var err error
 	s.db, err = bbolt.Open(o.Path, 0o600, &bbolt.Options{
 		Timeout: lockWait, FreelistType: bbolt.FreelistMapType,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {

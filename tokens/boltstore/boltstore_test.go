@@ -1,6 +1,7 @@
 package boltstore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -352,5 +353,34 @@ func BenchmarkHoldAndSave(b *testing.B) {
 		if err := s.Hold(b.Context(), "acme", func(ctx context.Context, h tokens.Hold) error { return h.Save(ctx, record(1)) }); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A file whose pages make no sense is refused with an error, not a panic.
+func TestADamagedFileIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	s, err := boltstore.Open(boltstore.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetMeta(t.Context(), "a", bytes.Repeat([]byte("x"), 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 2 * os.Getpagesize(); i < len(b); i++ { // behind the two meta pages
+		b[i] = 0x5a
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := boltstore.Open(boltstore.Options{Path: path}); err == nil {
+		t.Error("a damaged file was opened")
+		_ = s.Close()
 	}
 }

@@ -55,12 +55,21 @@ type fnError struct{ error }
 
 func (e fnError) Unwrap() error { return e.error }
 
+// rescue makes an error of a panic, which is how bbolt says that a page of the
+// file makes no sense. Call it deferred.
+func rescue(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: the file is damaged: %v", ErrFailed, p)
+	}
+}
+
 // update runs fn in a transaction that is durable when update returns nil.
-func (s *Store) update(fn func(*bbolt.Tx) error) error {
+func (s *Store) update(fn func(*bbolt.Tx) error) (err error) {
 	if s.failed.Load() {
 		return ErrFailed
 	}
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	defer rescue(&err)
+	err = s.db.Update(func(tx *bbolt.Tx) error {
 		if err := fn(tx); err != nil {
 			return fnError{err}
 		}
@@ -94,8 +103,9 @@ func classify(err error) error {
 }
 
 // view runs fn in a reading transaction.
-func (s *Store) view(fn func(*bbolt.Tx) error) error {
-	err := s.db.View(fn)
+func (s *Store) view(fn func(*bbolt.Tx) error) (err error) {
+	defer rescue(&err)
+	err = s.db.View(fn)
 	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		return ErrClosed
 	}
