@@ -85,6 +85,12 @@ func TestWhatComesBack(t *testing.T) {
 		case data + "c":
 			h.Set("Location", "https://acme.my.salesforce.com/x?a=b")
 			w.WriteHeader(302)
+		case data + "f":
+			h.Set("Location", "/x?ret=%2Fy%3Fsid%3Dsecret")
+			w.WriteHeader(302)
+		case data + "g":
+			h["Location"] = []string{"/x", "/x?sid=secret"}
+			w.WriteHeader(302)
 		case data + "d":
 			w.WriteHeader(204)
 		case data + "e":
@@ -103,6 +109,8 @@ func TestWhatComesBack(t *testing.T) {
 		{"a session leaves a Location", "a", "/x?a=b", 302},
 		{"a Location with a session elsewhere goes whole", "b", "", 302},
 		{"another Location stays", "c", "https://acme.my.salesforce.com/x?a=b", 302},
+		{"a Location with an escaped one within goes whole", "f", "", 302},
+		{"several Locations go", "g", "", 302},
 		{"an answer without a body", "d", "", 204},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

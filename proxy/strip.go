@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -127,8 +128,10 @@ func stripResponse(h http.Header) {
 		}
 	}
 	for _, name := range [...]string{"Location", "Content-Location"} {
-		if v := h[name]; len(v) > 0 {
+		if v := h[name]; len(v) == 1 {
 			stripLocation(h, name, v[0])
+		} else if len(v) > 1 {
+			delete(h, name) // which one counts differs from client to client
 		}
 	}
 }
@@ -145,16 +148,29 @@ func stripLocation(h http.Header, name, value string) {
 	}
 	u.RawQuery = stripQuery(u.RawQuery)
 	clean := u.String()
-	lower := strings.ToLower(clean)
-	for _, key := range []string{"sid=", "sid%3d", "access_token=", "access_token%3d"} {
-		if at := strings.Index(lower, key); at >= 0 && (at == 0 || !isLetter(lower[at-1])) {
-			delete(h, name)
-			return
-		}
+	if hasSession(clean) {
+		delete(h, name)
+		return
 	}
 	if u.RawQuery != "" || clean != value {
 		h[name] = []string{clean}
 	}
 }
 
-func isLetter(c byte) bool { return 'a' <= c && c <= 'z' }
+// sessionParameter is a session as a parameter of a URL, or of one within its query or fragment.
+var sessionParameter = regexp.MustCompile(`(?i)(^|[^a-z0-9_])(sid|oauth_token|access_token)=`)
+
+// hasSession reports whether a URL carries a session, however often it is escaped.
+func hasSession(s string) bool {
+	for range 4 {
+		if sessionParameter.MatchString(s) {
+			return true
+		}
+		decoded, err := url.QueryUnescape(s)
+		if err != nil || decoded == s {
+			return err != nil
+		}
+		s = decoded
+	}
+	return true // nobody escapes a URL that often without a reason
+}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/egress"
 	"github.com/sallyport/sallyport/internal/registry"
@@ -76,9 +77,26 @@ func (d *directory) App(org tokens.OrgID) (salesforce.App, bool) {
 	return l.app, ok
 }
 
-// RoundTripper returns the transport of org's address, nil for an unknown org.
-func (d *directory) RoundTripper(org tokens.OrgID) http.RoundTripper {
-	return (*d.now.Load())[org].transport
+// RoundTripper returns the way out of org, which is looked up for each request:
+// an org's address may change under a tunnel, and a tunnel may know of an org a
+// moment before the directory does.
+func (d *directory) RoundTripper(org tokens.OrgID) http.RoundTripper { return wayOf{d, org} }
+
+type wayOf struct {
+	d   *directory
+	org tokens.OrgID
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (w wayOf) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t := (*w.d.now.Load())[w.org].transport; t != nil {
+		return t.RoundTrip(r)
+	}
+	if r.Body != nil {
+		_ = r.Body.Close() // nothing is sent
+	}
+	return nil, &tokens.Error{Org: w.org, Code: tokens.CodeUnavailable, Temporary: true, RetryAfter: time.Second,
+		What: "the org was registered this moment", Hint: "call again"}
 }
 
 func portOf(u *url.URL) uint16 {
