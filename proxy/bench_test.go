@@ -35,6 +35,20 @@ func TestTokenAndPolicyCostNoAllocation(t *testing.T) {
 	}
 }
 
+// BenchmarkHotPathPolicyAndToken measures what a request needs of registry, policy, limits, token and injection.
+func BenchmarkHotPathPolicyAndToken(b *testing.B) {
+	e := start(b, echo, func(o *proxy.Options) {
+		o.Tokens = oneToken{tokens.Token{Access: secret.NewText("live")}}
+	})
+	hot := e.server.HotPath(acme+":443", "billing", map[string][]string{}, data+"query", "q=SELECT+Id+FROM+Account")
+	b.ReportAllocs()
+	for b.Loop() {
+		if hot() == "" {
+			b.Fatal("no token")
+		}
+	}
+}
+
 // BenchmarkRequest measures a small answer through one tunnel, client and upstream included.
 func BenchmarkRequest(b *testing.B) {
 	answer := strings.Repeat("x", 2048)

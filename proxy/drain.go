@@ -148,7 +148,9 @@ func (s *Server) drain(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	wait(entered)                // What is in its handshake becomes a tunnel first.
+	wait(entered) // What is in its handshake becomes a tunnel first.
+	s.draining.Store(true)
+	s.tunnels.closeAll(false, drainLane)
 	err := s.inner.Shutdown(ctx) // Idle connections close at once, others after their requests.
 	wait(s.tunnels.whenEmpty())
 	if err == nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/proxy/access"
 	"net"
+	"net/http"
 	"time"
 )
 
@@ -61,4 +62,17 @@ func (s *Server) HotPath(host, user string, h map[string][]string, path, query s
 		b.to.state.injector.fill(h, carrierOf(canonical, false), token.Access)
 		return h["Authorization"][0]
 	}
+}
+
+// ReadPlain is what a lane reads of b, and how many bytes that is; nil when it doesn't take it.
+func ReadPlain(b []byte) (*http.Request, int) {
+	n, whole := headEnd(b)
+	if !whole || n == 0 {
+		return nil, 0
+	}
+	p, plain := parsePlain(string(b[:n]))
+	if !plain {
+		return nil, 0
+	}
+	return p.request(&http.Request{}), n
 }

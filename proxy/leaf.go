@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -59,6 +60,8 @@ func newLeaves(a *Authority) (*leaves, error) {
 		GetCertificate:     l.certificateFor,
 		WrapSession:        l.wrapSession,
 		UnwrapSession:      l.unwrapSession,
+		// Else what a young connection writes is cut into many small records, each with a system call of its own.
+		DynamicRecordSizingDisabled: true,
 	}
 	l.refuse = &tls.Config{
 		MinVersion:             tls.VersionTLS12,
@@ -99,10 +102,17 @@ func (l *leaves) certificateFor(hello *tls.ClientHelloInfo) (*tls.Certificate, e
 // minting.
 func (l *leaves) get(ctx context.Context, host string) (*tls.Certificate, error) {
 	a := l.active.Load()
-	if c, ok := l.cache.Get(host); ok && time.Until(c.Leaf.NotAfter) > leafRenew {
+	kept := func() (*tls.Certificate, bool) {
+		c, ok := l.cache.Get(host)
+		return c, ok && time.Until(c.Leaf.NotAfter) > leafRenew
+	}
+	if c, ok := kept(); ok {
 		return c, nil
 	}
 	done := l.flight.DoChan(host, func() (any, error) {
+		if c, ok := kept(); ok { // Another flight landed since.
+			return c, nil
+		}
 		c, err := a.leaf(host, l.key, time.Now())
 		if err == nil && l.active.Load() == a {
 			l.cache.Add(host, c)
@@ -154,7 +164,7 @@ func (a *Authority) leaf(host string, key *ecdsa.PrivateKey, now time.Time) (*tl
 
 // ticketName is what a session ticket carries: the name that the session was made for, under the CA of the time.
 func (l *leaves) ticketName(serverName string) string {
-	return ticketNamePart + l.active.Load().signer.SerialNumber.Text(36) + " " + serverName
+	return ticketNamePart + hex.EncodeToString(l.active.Load().signer.SerialNumber.Bytes()) + " " + serverName
 }
 
 func (l *leaves) wrapSession(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {

@@ -119,10 +119,23 @@ func writeOwn(c net.Conn, b []byte) (int, error) {
 	return c.Write(b)
 }
 
-// innerConn is an intercepted HTTP/1.1 connection.
+// innerConn is an intercepted HTTP/1.1 connection. It is read by one goroutine at a time.
 type innerConn struct {
 	*tls.Conn
 	tunnel *tunnel
+	ahead  []byte // What the lane had read when it handed the connection over.
+}
+
+// Read implements net.Conn.
+func (c *innerConn) Read(b []byte) (int, error) {
+	if len(c.ahead) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.ahead)
+	if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
+		c.ahead = nil
+	}
+	return n, nil
 }
 
 // Write implements net.Conn.

@@ -48,7 +48,8 @@ type Options struct {
 
 	Tracer trace.Tracer // Nil: no spans.
 	Meter  metric.Meter // Nil: no metrics.
-	// AccessLog gets one line a request at the level info; its handler should write in batches. Nil: none.
+	// AccessLog gets one line a request at the level info; its handler should write in batches, and
+	// must keep no part of a record: lines share their memory. Nil: none.
 	AccessLog *slog.Logger
 	// Log gets faults. Nil: none.
 	Log *slog.Logger
@@ -110,6 +111,7 @@ type Server struct {
 	turnedAway  atomic.Int64
 
 	tunnels     tunnels
+	draining    atomic.Bool   // Lanes close after the request under way.
 	stopping    chan struct{} // Closed when Drain waits no longer.
 	unsubscribe func()
 	innerDone   chan struct{} // Closed when inner no longer serves.

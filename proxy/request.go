@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -19,6 +21,7 @@ type call struct {
 	server *Server
 	tunnel *tunnel
 	w      http.ResponseWriter
+	lean   *laneWriter // The same as w in a lane, whose request is the call's own; else nil.
 	r      *http.Request
 	span   trace.Span
 	start  time.Time
@@ -43,6 +46,8 @@ type call struct {
 	sent      time.Time     // The last attempt.
 	answered  time.Time
 	firstByte time.Time
+
+	attrs [16]slog.Attr // Of the line in the access log, so that it costs no allocation of its own.
 }
 
 // serveRequest serves one request of an intercepted connection.
@@ -52,6 +57,11 @@ func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	c := &call{server: s, tunnel: t, w: w, r: r, start: time.Now(), path: r.URL.Path, bind: s.bind(t)}
+	c.run()
+}
+
+// run serves the request. It panics with http.ErrAbortHandler when the answer must look cut.
+func (c *call) run() {
 	c.startSpan()
 	defer c.finish()
 	if err := c.judge(); err != nil {
@@ -91,6 +101,9 @@ func (c *call) judge() error {
 	}
 	c.path = path
 	c.form = formOf(path, grpc)
+	if refusal := plainly(r); refusal != nil {
+		return refusal
+	}
 	if refusal := c.chooseOrg(); refusal != nil {
 		return refusal
 	}
@@ -107,6 +120,9 @@ func (c *call) judge() error {
 		return refusal
 	}
 	c.reported = refusal
+	if refusal := c.opaque(); refusal != nil {
+		return refusal
+	}
 	if refusal := c.supported(grpc); refusal != nil {
 		return refusal
 	}
@@ -115,6 +131,35 @@ func (c *call) judge() error {
 	}
 	c.rewrite(path, send)
 	return nil
+}
+
+// plainly refuses what would be judged otherwise than it is sent: a query that ends the request line, which HTTP/2 lets
+// through, and a method's override that leaves with the connection's own headers.
+func plainly(r *http.Request) *access.RefusalError {
+	for i := range len(r.URL.RawQuery) {
+		if c := r.URL.RawQuery[i]; c <= ' ' || c == 0x7f || c == '#' {
+			return &access.RefusalError{Code: access.BadRequest, Message: "the query has a character that must be escaped"}
+		}
+	}
+	if len(r.Header["X-Http-Method-Override"]) > 0 && connectionNames(r.Header, "X-Http-Method-Override") {
+		return &access.RefusalError{Code: access.BadRequest, Message: "Connection names the method's override, which would not reach Salesforce"}
+	}
+	return nil
+}
+
+// opaque refuses a body that must be looked into and can't be. In report mode it is only told.
+func (c *call) opaque() *access.RefusalError {
+	coding := c.r.Header["Content-Encoding"]
+	if len(coding) == 0 || len(coding) == 1 && strings.EqualFold(coding[0], "identity") || !c.bind.policy.NeedsScan(c.path) {
+		return nil
+	}
+	refusal := &access.RefusalError{Code: access.RequestNotAllowed, Reportable: true,
+		Message: "a compressed body on this path can hide what this client may not use: send it as it is"}
+	if c.bind.policy.Reports() {
+		c.reported = refusal
+		return nil
+	}
+	return refusal
 }
 
 // closing answers err and ends the connection.
@@ -169,8 +214,10 @@ func (c *call) supported(grpc bool) *access.RefusalError {
 // rewrite makes c.r what goes upstream: the canonical path, no credential of the client, nothing of this hop. The
 // header is net/http's own and is changed in place; the server reads nothing more from it.
 func (c *call) rewrite(path, send string) {
-	in := c.r
-	out := in.WithContext(in.Context())
+	in, out := c.r, c.r
+	if c.lean == nil {
+		out = in.WithContext(in.Context())
+	}
 	u := &url.URL{Scheme: "https", Host: c.tunnel.target.Host, Path: path, RawQuery: stripQuery(in.URL.RawQuery)}
 	if c.tunnel.target.Port != 443 {
 		u.Host = c.tunnel.target.String()
@@ -180,7 +227,11 @@ func (c *call) rewrite(path, send string) {
 	}
 	out.URL, out.Host, out.RequestURI, out.Close = u, u.Host, "", false
 	c.carrier = carrierOf(path, strip(out.Header))
-	if in.Body != nil && in.Body != http.NoBody {
+	switch {
+	case in.Body == nil || in.Body == http.NoBody:
+	case in.ContentLength == 0: // HTTP/2 has a reader for what it knows to be empty.
+		out.Body, out.Trailer = http.NoBody, nil
+	default:
 		c.wrapBody(out)
 	}
 	c.r = out
@@ -188,6 +239,9 @@ func (c *call) rewrite(path, send string) {
 
 func (c *call) wrapBody(out *http.Request) {
 	src := out.Body
+	if len(out.Trailer) > 0 {
+		src = passTrailers(out, src)
+	}
 	if c.bind.policy.NeedsScan(c.path) {
 		c.scanned = c.bind.policy.Scan(src)
 		src = c.scanned

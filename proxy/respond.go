@@ -13,9 +13,14 @@ func (c *call) respond(resp *http.Response) {
 	defer resp.Body.Close()
 	c.to.state.metrics.usage(c.server.metrics, c.to.org.Name, resp.Header)
 	stripResponse(resp.Header)
-	h := c.w.Header()
-	for name, values := range resp.Header {
-		h[name] = values
+	h := resp.Header
+	if c.lean != nil {
+		c.lean.header = h
+	} else {
+		h = c.w.Header()
+		for name, values := range resp.Header {
+			h[name] = values
+		}
 	}
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // Keeps net/http from guessing one.
@@ -46,24 +51,21 @@ func (c *call) respond(resp *http.Response) {
 // copy copies the body, flushed after each read unless that was the last: a short answer leaves in one piece, and
 // nothing waits for more to come. What is cut upstream is cut for the client.
 func (c *call) copy(resp *http.Response) {
-	buf := getBuffer()
-	defer buffers.Put(buf)
+	var buf *[]byte
+	defer func() {
+		if buf != nil {
+			buffers.Put(buf)
+		}
+	}()
 	flusher, _ := c.w.(http.Flusher)
 	for {
-		n, err := resp.Body.Read(*buf)
-		if n > 0 {
-			if _, werr := c.w.Write((*buf)[:n]); werr != nil {
-				c.abort()
-			}
-			c.written += int64(n)
-			if flusher != nil && err == nil && c.written != resp.ContentLength {
-				flusher.Flush()
-			}
-			if c.firstByte.IsZero() {
-				c.firstByte = time.Now()
-			}
-		} else if c.firstByte.IsZero() && err == nil && flusher != nil {
+		n, err := c.copyOnce(resp.Body, &buf)
+		c.written += int64(n)
+		if flusher != nil && err == nil && (n == 0 && c.firstByte.IsZero() || n > 0 && c.written != resp.ContentLength) {
 			flusher.Flush()
+		}
+		if c.firstByte.IsZero() && n > 0 {
+			c.firstByte = time.Now()
 		}
 		if errors.Is(err, io.EOF) {
 			return
@@ -72,4 +74,26 @@ func (c *call) copy(resp *http.Response) {
 			c.abort()
 		}
 	}
+}
+
+// copyOnce reads once and writes what it read: by way of buf, which is taken when it is needed, unless the answer fits
+// where it is written from.
+func (c *call) copyOnce(body io.Reader, buf **[]byte) (int, error) {
+	if c.lean != nil {
+		if room := c.lean.room(); room != nil {
+			n, err := body.Read(room)
+			c.lean.took(n)
+			return n, err
+		}
+	}
+	if *buf == nil {
+		*buf = getBuffer()
+	}
+	n, err := body.Read(**buf)
+	if n > 0 {
+		if _, werr := c.w.Write((**buf)[:n]); werr != nil {
+			c.abort()
+		}
+	}
+	return n, err
 }

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -31,6 +33,50 @@ func strip(h http.Header) (oauth bool) {
 		h["User-Agent"] = nil // Keeps net/http from adding its own.
 	}
 	return oauth
+}
+
+// connectionNames reports whether the Connection header names name, which it takes out thereby.
+func connectionNames(h http.Header, name string) bool {
+	for _, v := range h["Connection"] {
+		for n := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(n), name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// passTrailers gives out a trailer of its own, with what the client declared and may send, and returns src so that its
+// values are there when it ends, which is when net/http has them and the transport wants them.
+func passTrailers(out *http.Request, src io.ReadCloser) io.ReadCloser {
+	from, to := out.Trailer, make(http.Header, len(out.Trailer))
+	for name := range from {
+		if !dropped(name) && name != "Cookie" {
+			to[name] = nil
+		}
+	}
+	out.Trailer = to
+	return &endingBody{src, func() {
+		for name := range to {
+			to[name] = from[name]
+		}
+	}}
+}
+
+// endingBody calls ended when it was read to its end.
+type endingBody struct {
+	io.ReadCloser
+	ended func()
+}
+
+// Read implements io.Reader.
+func (b *endingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.ended()
+	}
+	return n, err
 }
 
 func dropped(name string) bool {

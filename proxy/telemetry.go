@@ -132,7 +132,7 @@ func (c *call) log(ctx context.Context, org string, took, overhead time.Duration
 	if !l.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	attrs := [...]slog.Attr{
+	c.attrs = [...]slog.Attr{
 		slog.String("client", c.tunnel.id.Label()),
 		slog.String("org", org),
 		slog.String("host", c.tunnel.target.Host),
@@ -149,18 +149,20 @@ func (c *call) log(ctx context.Context, org string, took, overhead time.Duration
 		slog.Bool("cut", c.aborted),
 		{}, {},
 	}
-	n := len(attrs) - 2
+	n := len(c.attrs) - 2
 	if r := c.reportedRefusal(); r != nil {
-		attrs[n] = slog.String("reported", r.Message)
+		c.attrs[n] = slog.String("reported", r.Message)
 		n++
 	}
 	if c.span != nil {
 		if sc := c.span.SpanContext(); sc.IsSampled() {
-			attrs[n] = slog.String("trace_id", sc.TraceID().String())
+			c.attrs[n] = slog.String("trace_id", sc.TraceID().String())
 			n++
 		}
 	}
-	l.LogAttrs(ctx, slog.LevelInfo, "request", attrs[:n]...)
+	// A group without a key is one attribute, which the record has room for; handlers see its members.
+	// No context: the identifiers of a trace that isn't sampled lead nowhere.
+	l.LogAttrs(context.Background(), slog.LevelInfo, "request", slog.Attr{Value: slog.GroupValue(c.attrs[:n]...)})
 }
 
 func (c *call) bytesIn() int64 {

@@ -41,6 +41,7 @@ type tunnel struct {
 	refusal     *access.RefusalError // Why every request inside is refused; nil usually.
 	ahead       []byte               // Read before TLS; used by the handshake's first Read only.
 	binding     atomic.Pointer[binding]
+	lane        atomic.Pointer[lane] // Nil when net/http serves it.
 }
 
 // connectHost is the name that the CONNECT named, for leaf.go.
@@ -114,11 +115,13 @@ func (s *Server) intercept(t *tunnel) {
 	if t.SetDeadline(time.Time{}) != nil {
 		return
 	}
-	var c net.Conn = conn
-	if conn.ConnectionState().NegotiatedProtocol != "h2" {
-		c = &innerConn{Conn: conn, tunnel: t}
+	if conn.ConnectionState().NegotiatedProtocol == "h2" {
+		handed = s.handOver.give(conn)
+		return
 	}
-	handed = s.handOver.give(c)
+	handed = s.tunnels.spawn(func() { // Ends with the connection, which Drain closes, or when net/http takes it.
+		s.serveLane(&innerConn{Conn: conn, tunnel: t})
+	})
 }
 
 // refusePlain answers a tunnel that doesn't begin with TLS: plain HTTP gets a 400, anything else an alert.
