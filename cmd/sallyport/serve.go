@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -33,6 +34,11 @@ func serve(environ []string, stderr io.Writer) error {
 	}
 	if err := harden(); err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		// What lives for long is small beside what each request leaves: collecting
+		// half as often costs some memory and saves CPU on every request.
+		debug.SetGCPercent(200)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
