@@ -161,7 +161,10 @@ func New(o Options) (*Server, error) {
 		},
 	}
 	s.inner = &http.Server{
-		Handler:           http.HandlerFunc(s.serveRequest),
+		Handler: http.HandlerFunc(s.serveRequest),
+		// Each stream may hold a connection upstream. net/http runs the handlers of streams that were reset up to four
+		// times this number.
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 100},
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       o.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
