@@ -68,7 +68,7 @@ func newApp(ctx context.Context, c config.Config, stderr io.Writer, env func(str
 		func(ctx context.Context) error { return a.startTelemetry(ctx, stderr, env) },
 		a.openWays,
 		a.startBroker,
-		func(ctx context.Context) error { return a.startProxy(ctx, stderr) },
+		func(ctx context.Context) error { return a.startProxy(ctx, logsJSON(c, stderr)) },
 		a.startAdmin,
 	} {
 		if err := step(ctx); err != nil {
@@ -254,7 +254,7 @@ func policyOf(c config.Config) tokens.Policy {
 	}
 }
 
-func (a *app) startProxy(ctx context.Context, _ io.Writer) error {
+func (a *app) startProxy(ctx context.Context, json bool) error {
 	brought, err := bringAuthority(a.c)
 	if err != nil {
 		return err
@@ -264,7 +264,7 @@ func (a *app) startProxy(ctx context.Context, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
-	accessLog := slog.New(telemetry.NewLogHandler(a.access, logsJSON(a.c, os.Stderr), logLevel(a.c)))
+	accessLog := slog.New(telemetry.NewLogHandler(a.access, json, logLevel(a.c)))
 	a.proxy, err = proxy.New(proxy.Options{
 		Registry: a.reg, Tokens: a.broker, Upstream: ways{a.dir, a.out}, Authority: current,
 		LocalCallers: access.LocalCallers(a.c.LocalCallers),
@@ -277,7 +277,7 @@ func (a *app) startProxy(ctx context.Context, _ io.Writer) error {
 		return err
 	}
 	a.ca.use = a.proxy.ActivateAuthority
-	if (a.c.TLSCert != "") || a.c.TLSKey != "" {
+	if a.c.TLSCert != "" {
 		a.cert, err = loadCertificate(a.c.TLSCert, a.c.TLSKey, "SALLYPORT_TLS_CERT")
 	}
 	return err

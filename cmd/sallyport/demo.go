@@ -206,7 +206,7 @@ func (d *demo) watchDoubt(ctx context.Context, org, want string) (lab.Grant, err
 }
 
 func (d *demo) lostAnswer(ctx context.Context) error {
-	d.say.step("An answer that is lost after Salesforce rotated. No other client or proxy survives this without guessing.")
+	d.say.step("An answer that is lost after Salesforce rotated. To send the token again, to see, would end the grant.")
 	if _, err := d.call(ctx, "globex"); err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (d *demo) lostAnswer(ctx context.Context) error {
 }
 
 func (d *demo) killedProxy(ctx context.Context) error {
-	d.say.step("kill -9 right after Salesforce's answer, before anything else could happen.")
+	d.say.step("kill -9 as soon as Salesforce's answer has reached the journal.")
 	before, err := d.Grant(ctx, "acme")
 	if err != nil {
 		return err
@@ -254,7 +254,7 @@ func (d *demo) killedProxy(ctx context.Context) error {
 	if err := d.killAfterAnswer(ctx); err != nil {
 		return err
 	}
-	d.say.fact("killed; the new refresh token was in the journal and nowhere else was needed")
+	d.say.fact("killed; the new refresh token is in the journal, whether or not the store has it")
 	if err := d.Start(ctx); err != nil {
 		return err
 	}
