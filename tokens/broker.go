@@ -68,8 +68,9 @@ type Broker struct {
 
 // org is what this replica knows of one org.
 type org struct {
-	id   OrgID
-	live atomic.Pointer[live]
+	id      OrgID
+	live    atomic.Pointer[live]
+	waiting atomic.Int64 // callers that wait for a token
 
 	mu        sync.Mutex
 	memory    Record            // guarded by mu: the greatest seen, whole; the zero Record if none

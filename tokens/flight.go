@@ -40,7 +40,9 @@ const causeSettle = "settle"
 func (b *Broker) await(ctx context.Context, s *org, stale Place, cause string) (Token, error) {
 	start := time.Now()
 	ctx, span := b.tel.tracer.Start(ctx, attr.SpanWait, trace.WithAttributes(attr.Org.String(string(s.id))))
+	s.waiting.Add(1)
 	t, f, err := b.waitFor(ctx, s, stale, cause)
+	s.waiting.Add(-1)
 	race := attr.RaceNone
 	if f != nil {
 		if sc := f.span.Load(); sc != nil {

@@ -59,11 +59,17 @@ func (t *telemetry) observe(b *Broker) error {
 	if err != nil {
 		return err
 	}
+	waiting, err := t.meter.Int64ObservableGauge("sallyport.token.waiting", metric.WithUnit("{caller}"),
+		metric.WithDescription("Callers that wait for a token right now."))
+	if err != nil {
+		return err
+	}
 	_, err = t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for id, s := range *b.orgs.Load() {
 			s.mu.Lock()
 			r := s.memory
 			s.mu.Unlock()
+			o.ObserveInt64(waiting, s.waiting.Load(), metric.WithAttributes(attr.Org.String(string(id))))
 			if !r.Known() {
 				continue
 			}
@@ -80,7 +86,7 @@ func (t *telemetry) observe(b *Broker) error {
 			}
 		}
 		return nil
-	}, state, idle)
+	}, state, idle, waiting)
 	return err
 }
 

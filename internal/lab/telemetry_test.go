@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/lab"
 	"github.com/sallyport/sallyport/internal/secret"
+	"github.com/sallyport/sallyport/internal/sfsim"
 	"github.com/sallyport/sallyport/tokens/boltstore"
 	"github.com/sallyport/sallyport/tokens/journal"
 	"github.com/sallyport/sallyport/tokens/salesforce"
@@ -77,9 +79,13 @@ func TestTracesTellWhatHappenedAndNothingTellsASecret(t *testing.T) {
 	}()
 	c := l.NewClient()
 	var wg sync.WaitGroup
-	for range 20 { // the first token: one exchange, nineteen who wait for it
+	release := make(chan struct{})
+	l.Sim.Inject(sfsim.Hold(release))
+	for range 20 { // the first token: one exchange that twenty wait for
 		wg.Go(func() { mustCall(t, l, c) })
 	}
+	awaitMetric(ctx, t, l, `sallyport_token_waiting{[^}]*sallyport_org="acme"[^}]*} 20`)
+	close(release)
 	wg.Wait()
 	mustCall(t, l, c) // cached
 	l.Sim.KillGrantAccess(l.Grants["acme"].ID)
@@ -177,6 +183,21 @@ func TestTracesTellWhatHappenedAndNothingTellsASecret(t *testing.T) {
 			}
 		}
 	})
+}
+
+// awaitMetric waits until a line of serve's metrics matches pattern.
+func awaitMetric(ctx context.Context, t *testing.T, l *lab.Lab, pattern string) {
+	t.Helper()
+	line := regexp.MustCompile(pattern)
+	var said []byte
+	for range 300 {
+		var err error
+		if _, said, err = l.AdminCall(ctx, http.MethodGet, "/metrics", nil); err == nil && line.Match(said) {
+			return
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	t.Errorf("no line of the metrics matches %s:\n%s", pattern, said)
 }
 
 func mustCall(t *testing.T, l *lab.Lab, c *http.Client) {
