@@ -25,12 +25,35 @@ type Enrolled struct {
 // once at once. A token that any org, journal or orphan knows doesn't enter
 // twice: [CodeConflict], but for the org's current one, see [Enrolled.Already].
 func (b *Broker) Import(ctx context.Context, id OrgID, refresh secret.Text) (Enrolled, error) {
+	if refresh.IsZero() {
+		return Enrolled{}, &Error{Org: id, Code: CodeConflict, What: "the refresh token is empty", Hint: "nothing was changed"}
+	}
+	return b.enrol(ctx, id, func(ctx context.Context, s *org, set Settings, h Hold) (Enrolled, error) {
+		r, sight := h.Record()
+		already, err := b.admit(ctx, id, b.newest(s, r), b.o.Fingerprint.Of(refresh.Reveal()))
+		if err != nil || already {
+			return Enrolled{Place: r.Place, Already: already}, err
+		}
+		n := b.newRecord(s, r, set)
+		if err := b.fillRefresh(&n, refresh); err != nil {
+			return Enrolled{}, err
+		}
+		a := newAttemptID()
+		n.end(a, OutcomeIssued)
+		e := Entry{Attempt: a, Org: id, Replica: b.o.Replica, Deployment: b.o.Deployment, Kind: EntryEnrolment, Base: r.Place, Identity: sight.Identity, Record: n}
+		if err := b.o.Journal.Begin(e); err != nil {
+			return Enrolled{}, err
+		}
+		return Enrolled{Place: n.Place}, landed(id, b.commit(ctx, s, Committed{Attempt: a, Base: r.Place, Identity: sight.Identity, Record: n, Enrolment: true}))
+	})
+}
+
+// enrol runs f under a hold of id and, where that brought a token, introspects
+// it once.
+func (b *Broker) enrol(ctx context.Context, id OrgID, f func(context.Context, *org, Settings, Hold) (Enrolled, error)) (Enrolled, error) {
 	set, err := b.enrollable(id)
 	if err != nil {
 		return Enrolled{}, err
-	}
-	if refresh.IsZero() {
-		return Enrolled{}, &Error{Org: id, Code: CodeConflict, What: "the refresh token is empty", Hint: "nothing was changed"}
 	}
 	leave, err := b.enter(id)
 	if err != nil {
@@ -40,24 +63,8 @@ func (b *Broker) Import(ctx context.Context, id OrgID, refresh secret.Text) (Enr
 	s := b.org(id)
 	var done Enrolled
 	err = b.o.Store.Hold(ctx, id, func(ctx context.Context, h Hold) error {
-		r, sight := h.Record()
-		already, err := b.admit(ctx, id, b.newest(s, r), b.o.Fingerprint.Of(refresh.Reveal()))
-		if err != nil || already {
-			done = Enrolled{Place: r.Place, Already: already}
-			return err
-		}
-		n := b.newRecord(s, r, set)
-		if err := b.fillRefresh(&n, refresh); err != nil {
-			return err
-		}
-		a := newAttemptID()
-		n.end(a, OutcomeIssued)
-		e := Entry{Attempt: a, Org: id, Replica: b.o.Replica, Deployment: b.o.Deployment, Kind: EntryEnrolment, Base: r.Place, Identity: sight.Identity, Record: n}
-		if err := b.o.Journal.Begin(e); err != nil {
-			return err
-		}
-		done.Place = n.Place
-		return landed(id, b.commit(ctx, s, Committed{Attempt: a, Base: r.Place, Identity: sight.Identity, Record: n, Enrolment: true}))
+		done, err = f(ctx, s, set, h)
+		return err
 	})
 	if err != nil {
 		return Enrolled{}, enrolError(id, err)
@@ -76,7 +83,7 @@ func (b *Broker) Seed(ctx context.Context, id OrgID, refresh secret.Text) (bool,
 	if err != nil && !errors.Is(err, ErrUnknownOrg) {
 		return false, err
 	}
-	if r.Known() {
+	if r = b.newest(b.org(id), r); r.Known() {
 		who, err := b.o.Claims.Claimant(ctx, b.o.Fingerprint.Of(refresh.Reveal()))
 		if err != nil {
 			return false, err
@@ -93,22 +100,11 @@ func (b *Broker) Seed(ctx context.Context, id OrgID, refresh secret.Text) (bool,
 // everything else, and enrols what it brings as a new epoch. The code is spent
 // whatever comes of it. The token enters verified.
 func (b *Broker) Authorize(ctx context.Context, id OrgID, code Credential) (Enrolled, error) {
-	set, err := b.enrollable(id)
-	if err != nil {
-		return Enrolled{}, err
-	}
-	leave, err := b.enter(id)
-	if err != nil {
-		return Enrolled{}, err
-	}
-	defer leave()
-	s := b.org(id)
-	var done Enrolled
-	err = b.o.Store.Hold(ctx, id, func(ctx context.Context, h Hold) error {
+	return b.enrol(ctx, id, func(ctx context.Context, s *org, set Settings, h Hold) (Enrolled, error) {
 		r, sight := h.Record()
 		line, err := b.o.Exchanger.Connect(ctx, id)
 		if err != nil {
-			return err
+			return Enrolled{}, err
 		}
 		defer line.Close()
 		n := b.newRecord(s, r, set)
@@ -116,7 +112,7 @@ func (b *Broker) Authorize(ctx context.Context, id OrgID, code Credential) (Enro
 		a := Attempt{ID: newAttemptID(), Replica: b.o.Replica, Base: Place{Epoch: n.Epoch}, Start: time.Now(), Limit: b.p.ExchangeTimeout, Cause: CauseManual, Address: line.Address()}
 		e := Entry{Attempt: a.ID, Org: id, Replica: b.o.Replica, Deployment: b.o.Deployment, Kind: EntryEnrolment, Base: r.Place, Identity: sight.Identity, Record: n}
 		if err := b.o.Journal.Begin(e); err != nil {
-			return err
+			return Enrolled{}, err
 		}
 		sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.p.ExchangeTimeout)
 		defer cancel()
@@ -129,7 +125,7 @@ func (b *Broker) Authorize(ctx context.Context, id OrgID, code Credential) (Enro
 		ctx = context.WithoutCancel(ctx) // the code is spent
 		if len(answer) == 0 {
 			b.settle(id, a.ID, OutcomeUnknown)
-			return fmt.Errorf("no answer came: authorise once more: %w", err)
+			return Enrolled{}, fmt.Errorf("no answer came: authorise once more: %w", err)
 		}
 		if jerr := b.o.Journal.Answer(a.ID, answer); jerr != nil {
 			b.log.ErrorContext(ctx, "the journal refused an answer: it is committed to the store at once", "org", id, "error", jerr)
@@ -137,24 +133,18 @@ func (b *Broker) Authorize(ctx context.Context, id OrgID, code Credential) (Enro
 		issue, err := b.o.Exchanger.Parse(answer)
 		if err != nil {
 			b.settle(id, a.ID, OutcomeDead)
-			return err
+			return Enrolled{}, err
 		}
 		if issue.Refresh.IsZero() {
 			b.settle(id, a.ID, OutcomeDead)
-			return errors.New("the answer brought no refresh token: give the app the refresh_token scope and authorise once more")
+			return Enrolled{}, errors.New("the answer brought no refresh token: give the app the refresh_token scope and authorise once more")
 		}
 		c, err := b.enrolled(ctx, set, e, a.Address, issue, a.Start)
 		if err != nil {
-			return err
+			return Enrolled{}, err
 		}
-		done.Place = c.Record.Place
-		return landed(id, b.commit(ctx, s, c))
+		return Enrolled{Place: c.Record.Place}, landed(id, b.commit(ctx, s, c))
 	})
-	if err != nil {
-		return Enrolled{}, enrolError(id, err)
-	}
-	done.Truthful = b.try(ctx, s)
-	return done, nil
 }
 
 // landed is an error where an enrolment did not become the grant.
