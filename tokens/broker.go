@@ -18,7 +18,7 @@ import (
 	"github.com/sallyport/sallyport/internal/secret"
 )
 
-// Options of a [Broker]. All but the last three are required.
+// Options of a [Broker]. All but the last six are required.
 type Options struct {
 	Store       Store
 	Claims      Claims
@@ -32,6 +32,11 @@ type Options struct {
 	Deployment  string // of the store
 	Policy      Policy
 
+	// Watcher tells what other replicas write to Store. None: there are none.
+	Watcher Watcher
+	// Spool keeps answers where the journal's disk may not outlive the process.
+	// None: it does.
+	Spool Spool
 	// Instance is told, in a goroutine of its own, when an org's instance URL
 	// was learned or has changed. May be nil.
 	Instance func(org OrgID, url string)
@@ -60,10 +65,11 @@ type Broker struct {
 
 	// background gives the context of work that no caller owns. Drain ends it;
 	// an exchange that was sent outlives it until its own deadline. work counts
-	// the goroutines that Drain waits for.
+	// the goroutines that Drain waits for; watching ends with background.
 	background func() context.Context
 	cancel     context.CancelFunc
 	work       sync.WaitGroup
+	watching   sync.WaitGroup
 }
 
 // org is what this replica knows of one org.
@@ -92,6 +98,9 @@ type org struct {
 	unsent    AttemptID         // guarded by mu: of ours, whose intent may stand and of which no byte left
 	timer     *time.Timer       // guarded by mu: the next wake
 	last      trace.SpanContext // guarded by mu: of the last exchange
+	// acquainted says that memory was seen as it was written, by this process.
+	// What a store showed to a process that just began may be any age.
+	acquainted bool // guarded by mu
 	refusal   *Error            // guarded by mu: what memory's state last said to callers, nil after each change of it
 	refusedAt time.Time         // guarded by mu
 }
@@ -331,6 +340,13 @@ func (b *Broker) remember(s *org, r Record) {
 	if r.InstanceURL != "" && r.InstanceURL != s.memory.InstanceURL && b.o.Instance != nil {
 		b.spawn(func() { b.o.Instance(s.id, r.InstanceURL) })
 	}
+	if r.Forgotten && !s.memory.Forgotten {
+		b.spawn(func() { // whoever forgot it, this journal holds its secrets too
+			if err := b.o.Journal.Forget(s.id); err != nil {
+				b.log.Error("the journal still holds secrets of a grant that was forgotten: restart on a sound disk", "org", s.id, "error", err)
+			}
+		})
+	}
 	s.memory, s.refusal = r, nil
 	if a := r.Attempt; a == nil {
 		s.seen, s.seenAt = "", time.Now()
@@ -369,11 +385,13 @@ func (b *Broker) Drain(ctx context.Context) error {
 	select {
 	case <-done:
 		b.cancel()
+		b.watching.Wait()
 		return nil
 	case <-ctx.Done():
 	}
 	b.cancel()
 	<-done
+	b.watching.Wait()
 	for id, s := range *b.orgs.Load() {
 		s.mu.Lock()
 		p := s.pending

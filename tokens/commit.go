@@ -60,6 +60,7 @@ func (c Committed) Over(r Record, s Sight) (Record, Landing) {
 		n.remember(r.Fingerprint)
 	}
 	if c.Enrolment {
+		n.Born = s.Identity
 		if r.Epoch < n.Epoch && len(r.Refresh) > 0 && !r.Revoked() {
 			n.orphan(Orphan{r.Place, r.Refresh, r.Fingerprint, n.Since})
 		}
@@ -71,7 +72,7 @@ func (c Committed) Over(r Record, s Sight) (Record, Landing) {
 	if !n.SingleUse || r.Place == c.Base && r.Verified == c.Identity && r.Verified != "" {
 		return n, LandedReady
 	}
-	n.State, n.Reason, n.Verified, n.Attempt = InDoubt, ReasonHealed, "", nil
+	n.State, n.Reason, n.Verified, n.Born, n.Attempt = InDoubt, ReasonHealed, "", "", nil
 	return n, LandedHealed
 }
 
@@ -107,7 +108,7 @@ func Heal(r, m Record, now time.Time) (Record, bool) {
 	n := m.clone()
 	n.Revision = max(r.Revision, m.Revision) + 1
 	n.Fence = max(r.Fence, m.Fence)
-	n.Verified = ""
+	n.Verified, n.Born = "", ""
 	for _, o := range r.Orphans {
 		n.orphan(o)
 	}

@@ -52,6 +52,10 @@ func (x *exchange) outOfDoubt(ctx context.Context, h Hold, r Record) (Record, er
 	default:
 		return r, x.b.unavailable(x.s, r)
 	}
+	_, sight := h.Record()
+	if err := x.settling(r, sight); err != nil {
+		return r, err
+	}
 	x.s.mu.Lock()
 	at := x.b.askAt(x.s)
 	x.s.mu.Unlock()
@@ -98,20 +102,32 @@ func (x *exchange) verify(ctx context.Context, h Hold, r Record) (Record, error)
 	_, sight := h.Record()
 	x.s.mu.Lock()
 	distrust := x.s.distrust == r.Place && !r.Place.IsZero()
+	stranger, at := !x.s.acquainted, x.b.askAt(x.s)
 	x.s.mu.Unlock()
-	if r.Verified == sight.Identity && !distrust {
+	if r.Verified == sight.Identity && !distrust && !stranger {
 		return r, nil
 	}
-	if !sight.Exclusive && sight.Stamped < x.b.p.SettlingTime && !x.f.force {
-		return r, &Error{Org: x.s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: x.b.p.SettlingTime - sight.Stamped,
-			What: "the store was replaced or restarted a moment ago", Hint: "exchanges begin again once everybody who remembers more has spoken"}
-	}
-	v, err := x.ask(ctx, r, !sight.Exclusive || r.Attempt != nil)
-	if err != nil {
+	if err := x.settling(r, sight); err != nil {
 		return r, err
 	}
+	// Where the store may have lost a successor, to ask about a token that may be
+	// spent is put off, and done twice, as for a doubt.
+	replaced := !sight.Exclusive && r.Verified != "" && r.Verified != sight.Identity
+	v := silent
+	switch wait := time.Until(at); {
+	case replaced && !x.f.force && x.b.p.Doubt == AskHold: // a person's to ask
+	case replaced && !x.f.force && wait > 0:
+		return r, &Error{Org: x.s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: wait,
+			What: "the store was replaced: Salesforce is asked whether this refresh token is still the newest when the access token is near its end",
+			Hint: "sallyport grant settle " + string(x.s.id) + " asks at once"}
+	default:
+		var err error
+		if v, err = x.ask(ctx, r, replaced || r.Attempt != nil); err != nil {
+			return r, err
+		}
+	}
 	x.told = true
-	r, err = x.judge(ctx, h, r, v)
+	r, err := x.judge(ctx, h, r, v)
 	if err == nil {
 		x.s.mu.Lock()
 		x.s.distrust = Place{}

@@ -14,6 +14,10 @@ var (
 	ErrFenced = errors.New("another process changed the record meanwhile")
 	// ErrUnknown says that a write may or may not have landed.
 	ErrUnknown = errors.New("the store didn't say whether it has written")
+	// ErrShort says that a write has landed, and that fewer replicas of the store
+	// acknowledged it than the deployment asks for, so that a failover may lose
+	// it. It is an ErrUnknown.
+	ErrShort = fmt.Errorf("too few replicas of the store acknowledged the write: %w", ErrUnknown)
 	// ErrSchema says that the record was written by a newer sallyport.
 	ErrSchema = errors.New("the record was written by a newer sallyport: upgrade this one")
 	// ErrClaimed says that another org holds or held this grant.

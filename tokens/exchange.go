@@ -71,26 +71,11 @@ func (b *Broker) pursue(ctx context.Context, s *org, f *flight) error {
 	if sc.HasTraceID() {
 		x.line.Trace = sc.TraceID().String()
 	}
-	_, lock := b.tel.tracer.Start(ctx, attr.SpanLock, trace.WithAttributes(attr.Org.String(string(s.id))))
-	locking, cancel := context.WithTimeout(ctx, b.p.TokenWait)
-	defer cancel()
-	held := false
-	err := b.o.Store.Hold(locking, s.id, func(_ context.Context, h Hold) error {
-		held = true
-		x.line.LockWait = time.Since(x.start)
-		lock.SetAttributes(attr.Fence.Int64(int64(h.Fence())))
-		endSpan(lock, nil)
-		return x.underHold(ctx, h)
-	})
-	if !held {
-		endSpan(lock, err)
-		err = &Error{Org: s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: time.Second,
-			What: "the store or the org's lock wasn't to be had", Hint: "see sallyport doctor", Err: err}
-	}
+	held, err := x.hold(ctx)
 	x.line.Duration = time.Since(x.start)
 	x.finish(ctx, span, err)
 	var e *Error
-	if errors.As(err, &e) && !x.told && (e.Code == CodeReauthRequired || e.RetryAfter > time.Second) {
+	if errors.As(err, &e) && !x.told && held && (e.Code == CodeReauthRequired || e.RetryAfter > time.Second) {
 		s.mu.Lock()
 		s.refusal, s.refusedAt = e, time.Now()
 		s.mu.Unlock()
@@ -98,20 +83,65 @@ func (b *Broker) pursue(ctx context.Context, s *org, f *flight) error {
 	return err
 }
 
+// hold runs x under the org's lock, unless it hears before that another replica
+// did what it was for.
+func (x *exchange) hold(ctx context.Context) (held bool, err error) {
+	_, span := x.b.tel.tracer.Start(ctx, attr.SpanLock, trace.WithAttributes(attr.Org.String(string(x.s.id))))
+	waiting, unlock := context.WithTimeout(ctx, x.b.p.TokenWait)
+	defer unlock()
+	heardToo := func(f context.CancelFunc) {
+		x.s.mu.Lock()
+		defer x.s.mu.Unlock()
+		x.f.unlock = f
+	}
+	heardToo(unlock)
+	err = x.b.o.Store.Hold(waiting, x.s.id, func(_ context.Context, h Hold) error {
+		heardToo(nil)
+		held, x.line.LockWait = true, time.Since(x.start)
+		span.SetAttributes(attr.Fence.Int64(int64(h.Fence())))
+		endSpan(span, nil)
+		return x.underHold(ctx, h)
+	})
+	if held {
+		return true, err
+	}
+	heardToo(nil)
+	x.line.LockWait = time.Since(x.start)
+	x.s.mu.Lock()
+	m := x.s.memory
+	x.s.mu.Unlock()
+	if x.movedOn(m) {
+		endSpan(span, nil)
+		return false, nil
+	}
+	endSpan(span, err)
+	return false, &Error{Org: x.s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: time.Second,
+		What: "the store or the org's lock wasn't to be had", Hint: "see sallyport doctor", Err: err}
+}
+
 func (x *exchange) finish(ctx context.Context, span trace.Span, err error) {
 	x.f.result = x.line
 	span.SetAttributes(attr.Epoch.Int64(x.line.Epoch), attr.Generation.Int64(x.line.Generation),
 		attr.Attempt.String(string(x.line.Attempt)), attr.ExchangeResult.String(x.line.Outcome),
 		attr.Race.String(x.line.Race), attr.LeaseMargin.Float64(x.line.Margin))
+	if x.f.winner.IsValid() {
+		span.SetAttributes(attr.RaceWinner.String(x.line.Winner))
+		span.AddLink(trace.Link{SpanContext: x.f.winner})
+	}
 	endSpan(span, err)
-	if !x.told {
+	x.line.Waiters = int(x.f.waiters.Load())
+	switch {
+	case x.told:
+		x.s.mu.Lock()
+		x.s.last = span.SpanContext()
+		x.s.mu.Unlock()
+		x.b.tel.exchanged(ctx, x.line)
+	case x.line.Race == attr.RaceLost:
+		x.line.Outcome = "adopted"
+		x.b.tel.raced(ctx, x.line)
+	default:
 		return
 	}
-	x.s.mu.Lock()
-	x.s.last = span.SpanContext()
-	x.s.mu.Unlock()
-	x.line.Waiters = int(x.f.waiters.Load())
-	x.b.tel.exchanged(ctx, x.line)
 	if herr := x.b.o.History.Append(ctx, x.line); herr != nil {
 		x.b.log.WarnContext(ctx, "the history of exchanges couldn't be written", "org", x.s.id, "error", herr)
 	}
@@ -199,17 +229,18 @@ func (x *exchange) align(ctx context.Context, h Hold) (Record, error) {
 // movedOn reports whether another exchange has already done what this one was
 // wanted for.
 func (x *exchange) movedOn(r Record) bool {
-	switch x.f.cause {
-	case CauseHeartbeat:
-		return time.Now().Before(x.b.p.HeartbeatDue(r)) && r.State == Ready
-	case CauseManual, causeSettle:
-		return false
-	}
-	l := x.s.live.Load()
-	if !l.alive(time.Now()) || l.token.Place.Compare(x.f.stale) <= 0 {
+	x.s.mu.Lock()
+	over := x.b.overtaken(x.s, x.f, r)
+	x.s.mu.Unlock()
+	if !over {
 		return false
 	}
 	x.line.Race = attr.RaceLost
+	x.line.Epoch, x.line.Generation = r.Epoch, r.Generation
+	if n := len(r.Attempts); n > 0 {
+		won := r.Attempts[n-1]
+		x.line.Attempt, x.line.Winner, x.f.winner = won.ID, won.Replica, parseTraceparent(won.Trace)
+	}
 	return true
 }
 
@@ -220,6 +251,7 @@ func (x *exchange) save(ctx context.Context, h Hold, r Record) (Record, error) {
 		return r, x.storeError(err)
 	}
 	r, _ = h.Record()
+	x.b.acquaint(x.s, r)
 	x.b.remember(x.s, r)
 	return r, nil
 }

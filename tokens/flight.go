@@ -27,9 +27,11 @@ type flight struct {
 	origin  trace.SpanContext // who caused it
 	span    atomic.Pointer[trace.SpanContext]
 	waiters atomic.Int32
-	done    chan struct{} // closed when the rest is set
+	unlock  context.CancelFunc // guarded by org.mu: ends the wait for the lock; nil when nothing waits
+	done    chan struct{}      // closed when the rest is set
 	err     error
-	result  Exchange // of the exchange that it made, if any
+	result  Exchange          // of the exchange that it made, if any
+	winner  trace.SpanContext // of another replica's exchange that made this one needless
 }
 
 // causeSettle is a flight that settles a doubt and exchanges nothing.
@@ -51,6 +53,9 @@ func (b *Broker) await(ctx context.Context, s *org, stale Place, cause string) (
 		select {
 		case <-f.done: // else the caller went away first, and the rest isn't set
 			race = cmp.Or(f.result.Race, attr.RaceNone)
+			if f.winner.IsValid() {
+				span.AddLink(trace.Link{SpanContext: f.winner})
+			}
 		default:
 		}
 	}
@@ -145,7 +150,7 @@ func (b *Broker) run(s *org, f *flight) {
 	s.flight, s.rest = nil, time.Now().Add(100*time.Millisecond)
 	if f.err != nil {
 		s.tries++
-		s.rest = time.Now().Add(max(backoff(s.tries, b.jitter()), time.Second))
+		s.rest = time.Now().Add(max(backoff(s.tries, b.jitter()), time.Second, min(asError(s.id, f.err).RetryAfter, time.Hour)))
 	} else {
 		s.tries = 0
 	}

@@ -122,7 +122,9 @@ func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed) (Landing, e
 	var l Landing
 	err := b.tel.inSpan(ctx, attr.SpanCommit, func(ctx context.Context) error {
 		var err error
-		r, l, err = b.o.Store.Commit(context.WithoutCancel(ctx), s.id, c)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+		defer cancel()
+		r, l, err = b.o.Store.Commit(ctx, s.id, c)
 		return err
 	}, attr.Generation.Int64(c.Record.Generation))
 	if err != nil {
@@ -138,13 +140,43 @@ func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed) (Landing, e
 	if c.Record.SingleUse {
 		b.settle(s.id, c.Attempt, OutcomeIssued)
 	}
+	b.acquaint(s, r)
 	b.remember(s, r)
 	if l == LandedForgotten {
 		if err := b.o.Journal.Forget(s.id); err != nil {
 			b.log.ErrorContext(ctx, "the journal keeps a secret of a forgotten grant until the next start", "org", s.id, "error", err)
 		}
 	}
+	b.unspool(ctx, s.id, c.Attempt)
 	return l, nil
+}
+
+// commitTimeout bounds one try to commit. The next one is idempotent.
+const commitTimeout = 15 * time.Second
+
+// spool leaves an answer in the store where the journal's disk may not outlive
+// this process, before the answer is used for anything.
+func (b *Broker) spool(ctx context.Context, intent Record, a Attempt, sight Sight, answer Answer) {
+	if b.o.Spool == nil || !intent.SingleUse {
+		return
+	}
+	e := Entry{Attempt: a.ID, Org: intent.Org, Replica: b.o.Replica, Deployment: b.o.Deployment, Kind: EntryIntent,
+		Base: a.Base, Identity: sight.Identity, Record: intent, Answer: answer}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	if err := b.o.Spool.Keep(ctx, e); err != nil {
+		b.log.WarnContext(ctx, "the store didn't take the copy of an answer: it is committed at once", "org", intent.Org, "error", err)
+	}
+}
+
+// unspool drops what spool left, once the store has it as a record.
+func (b *Broker) unspool(ctx context.Context, id OrgID, a AttemptID) {
+	if b.o.Spool == nil {
+		return
+	}
+	if err := b.o.Spool.Drop(ctx, id, a); err != nil {
+		b.log.WarnContext(ctx, "a copy of an answer stays in the store until the next start", "org", id, "error", err)
+	}
 }
 
 // settle marks an attempt in the journal. A mark that is lost costs a look at

@@ -61,10 +61,33 @@ type Store interface {
 	Hold(ctx context.Context, org OrgID, fn func(context.Context, Hold) error) error
 	// Commit writes an answer over what the store holds, as [Committed.Over]
 	// decides, in one atomic step, fenced or not, and is idempotent by attempt.
-	// [ErrUnknown]: it may have landed.
+	// [ErrUnknown]: it may have landed; trying again is safe and asks for the
+	// acknowledgements again.
 	Commit(ctx context.Context, org OrgID, c Committed) (Record, Landing, error)
 	// All yields every record.
 	All(ctx context.Context) iter.Seq2[Record, error]
+}
+
+// Watcher tells what is written to a store, so that every replica holds a copy
+// of every record and nobody who waits has to poll for it.
+type Watcher interface {
+	// Watch calls heard, one call at a time, with each record that any process
+	// writes to the store, until ctx ends, and returns ctx's error. It goes on by
+	// itself after a lost connection. Not promised: that every record is heard,
+	// or in order, or only once.
+	Watch(ctx context.Context, heard func(Record)) error
+}
+
+// Spool keeps answers in the store, sealed, for a process whose own disk may
+// not outlive it.
+type Spool interface {
+	// Keep writes e with its answer, durable as a commit is, and replaces an
+	// older one of the same attempt.
+	Keep(ctx context.Context, e Entry) error
+	// Kept yields what is kept, of all replicas.
+	Kept(ctx context.Context) iter.Seq2[Entry, error]
+	// Drop removes what is kept of an attempt. Dropping nothing is no error.
+	Drop(ctx context.Context, org OrgID, id AttemptID) error
 }
 
 // Hold is one hold of an org's lock. It is used by one goroutine.
@@ -75,7 +98,8 @@ type Hold interface {
 	// Save writes r if the store still holds the very record that this hold
 	// read or saved last, under the same identity and no newer fence. It raises
 	// Revision and sets Fence itself. [ErrFenced]: it holds another; nothing
-	// was written. [ErrUnknown]: it may have landed.
+	// was written. [ErrUnknown]: it may have landed. [ErrShort], which is an
+	// ErrUnknown: it has, and too few copies of it are known to exist.
 	Save(ctx context.Context, r Record) error
 	// Fence is the number that came with the lock. It only grows.
 	Fence() uint64
@@ -109,6 +133,7 @@ type Exchange struct {
 	Replica    string        `json:"replica"`
 	Outcome    string        `json:"outcome"`
 	Race       string        `json:"race"`
+	Winner     string        `json:"winner,omitempty"` // the replica to which the race was lost
 	Detail     string        `json:"detail,omitempty"`
 	Waiters    int           `json:"waiters"`
 	LockWait   time.Duration `json:"lockWait"`

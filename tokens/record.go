@@ -57,6 +57,10 @@ type Record struct {
 	SalesforceOrg  string `json:"salesforce_org,omitempty"`
 	SalesforceUser string `json:"salesforce_user,omitempty"`
 
+	// Born is the store's identity when the epoch was enrolled. Under it nothing
+	// of the epoch can be older than the store shows.
+	Born StoreIdentity `json:"born,omitempty"`
+
 	EnrolledAt   time.Time `json:"enrolled_at,omitempty"`
 	LastExchange time.Time `json:"last_exchange,omitempty"` // zero: none since the enrolment
 	HourStart    time.Time `json:"hour_start,omitempty"`    // of the hour that HourCount counts
@@ -90,6 +94,8 @@ type Attempt struct {
 type PastAttempt struct {
 	ID      AttemptID `json:"id"`
 	Outcome Outcome   `json:"outcome"`
+	Replica string    `json:"replica,omitempty"`
+	Trace   string    `json:"trace,omitempty"` // traceparent
 }
 
 // Orphan is a token of an older epoch. No machine revokes it, since that could
@@ -153,14 +159,16 @@ func (r Record) clone() Record {
 
 // end moves the open attempt, if it is id, to the past ones.
 func (r *Record) end(id AttemptID, o Outcome) {
+	past := PastAttempt{ID: id, Outcome: o}
 	if r.Attempt != nil && r.Attempt.ID == id {
+		past.Replica, past.Trace = r.Attempt.Replica, r.Attempt.Trace
 		r.Attempt = nil
 	}
 	if i := slices.IndexFunc(r.Attempts, func(p PastAttempt) bool { return p.ID == id }); i >= 0 {
 		r.Attempts[i].Outcome = o
 		return
 	}
-	r.Attempts = append(r.Attempts, PastAttempt{id, o})
+	r.Attempts = append(r.Attempts, past)
 	if n := len(r.Attempts); n > keptAttempts {
 		r.Attempts = slices.Clone(r.Attempts[n-keptAttempts:])
 	}

@@ -16,6 +16,7 @@ var errElsewhere = errors.New("the journal belongs to another deployment: this s
 // risk a replay; living access tokens are served all the same. It fails only
 // where journal and store don't belong together.
 func (b *Broker) Recover(ctx context.Context) error {
+	b.watch() // before anything is read, so that nothing falls between
 	for r, err := range b.o.Store.All(ctx) {
 		if err != nil {
 			b.log.ErrorContext(ctx, "a record can't be read: its org isn't served", "error", err)
@@ -38,6 +39,9 @@ func (b *Broker) Recover(ctx context.Context) error {
 			b.block(e.Org, err)
 		}
 	}
+	if err := b.replaySpool(ctx); err != nil {
+		return err
+	}
 	for id, s := range *b.orgs.Load() {
 		if err := b.finish(ctx, s, known[id]); err != nil {
 			b.block(id, err)
@@ -48,6 +52,28 @@ func (b *Broker) Recover(ctx context.Context) error {
 		s.mu.Lock()
 		b.arm(s)
 		s.mu.Unlock()
+	}
+	return nil
+}
+
+// replaySpool takes up answers that processes without a lasting disk left in
+// the store.
+func (b *Broker) replaySpool(ctx context.Context) error {
+	if b.o.Spool == nil {
+		return nil
+	}
+	for e, err := range b.o.Spool.Kept(ctx) {
+		if err == nil && len(e.Answer) > 0 {
+			err = b.replay(ctx, e)
+		}
+		switch {
+		case errors.Is(err, errElsewhere):
+			return err
+		case err != nil:
+			b.log.ErrorContext(ctx, "an answer that was left in the store can't be taken up", "org", e.Org, "attempt", e.Attempt, "error", err)
+			continue
+		}
+		b.unspool(ctx, e.Org, e.Attempt)
 	}
 	return nil
 }

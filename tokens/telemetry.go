@@ -3,10 +3,12 @@ package tokens
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
@@ -105,6 +107,28 @@ func (t *telemetry) exchanged(ctx context.Context, e Exchange) {
 	t.duration.Record(ctx, e.Duration.Seconds(), how)
 	t.races.Add(ctx, 1, metric.WithAttributes(org, attr.Race.String(e.Race)))
 	t.lockWait.Record(ctx, e.LockWait.Seconds(), metric.WithAttributes(org))
+}
+
+// raced counts a race that was lost before anything was sent.
+func (t *telemetry) raced(ctx context.Context, e Exchange) {
+	org := attr.Org.String(string(e.Org))
+	t.races.Add(ctx, 1, metric.WithAttributes(org, attr.Race.String(e.Race)))
+	t.lockWait.Record(ctx, e.LockWait.Seconds(), metric.WithAttributes(org))
+}
+
+// traceparent is sc as W3C Trace Context writes it, empty where nothing is
+// traced.
+func traceparent(sc trace.SpanContext) string {
+	if !sc.IsValid() {
+		return ""
+	}
+	return fmt.Sprintf("00-%s-%s-%s", sc.TraceID(), sc.SpanID(), sc.TraceFlags())
+}
+
+// parseTraceparent is the opposite. What it can't read is no span context.
+func parseTraceparent(s string) trace.SpanContext {
+	carrier := propagation.MapCarrier{"traceparent": s}
+	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
 }
 
 // errorType is the short word for err in error.type.

@@ -48,7 +48,7 @@ func (x *exchange) trade(ctx context.Context, h Hold, r Record) error {
 
 	_, sight := h.Record()
 	a := Attempt{ID: newAttemptID(), Replica: x.b.o.Replica, Base: r.Place, Start: now, Limit: x.b.p.ExchangeTimeout,
-		Takeover: x.b.p.TakeoverAfter, Cause: x.f.cause, Trace: x.line.Trace, Address: line.Address()}
+		Takeover: x.b.p.TakeoverAfter, Cause: x.f.cause, Trace: traceparent(*x.f.span.Load()), Address: line.Address()}
 	x.line.Attempt, x.told = a.ID, true
 	intent := r.clone()
 	intent.HourStart, intent.HourCount = hour, n
@@ -74,6 +74,7 @@ func (x *exchange) trade(ctx context.Context, h Hold, r Record) error {
 	if len(answer) == 0 {
 		return x.noAnswer(ctx, h, intent, a, err)
 	}
+	x.b.spool(ctx, intent, a, sight, answer)
 	issue, perr := x.b.o.Exchanger.Parse(answer)
 	if perr != nil {
 		return x.refused(ctx, h, intent, a, perr)

@@ -21,6 +21,7 @@ const (
 	ExchangeReason = attribute.Key("sallyport.exchange.reason")
 	ExchangeResult = attribute.Key("sallyport.exchange.outcome")
 	Race           = attribute.Key("sallyport.race")
+	RaceWinner     = attribute.Key("sallyport.race.winner")
 	GrantState     = attribute.Key("sallyport.grant.state")
 	ErrorCode      = attribute.Key("sallyport.error")
 	ErrorType      = attribute.Key("error.type")

@@ -1,0 +1,67 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// watch takes into memory what other replicas write, until the broker was
+// drained. A message that was lost costs time only: whoever waits polls behind
+// it.
+func (b *Broker) watch() {
+	if b.o.Watcher == nil {
+		return
+	}
+	b.watching.Go(func() { // ends with b.background
+		if err := b.o.Watcher.Watch(b.background(), b.heard); err != nil && !errors.Is(err, context.Canceled) {
+			b.log.Error("what other replicas write is no longer heard: callers wait for the poll behind it", "error", err)
+		}
+	})
+}
+
+// heard takes over a record as somebody wrote it, and lets go whoever waits for
+// a lock only to find it done.
+func (b *Broker) heard(r Record) {
+	s := b.org(r.Org)
+	b.acquaint(s, r)
+	b.remember(s, r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flight; f != nil && f.unlock != nil && b.overtaken(s, f, s.memory) {
+		f.unlock()
+	}
+}
+
+// acquaint notes that this process has seen r, or something newer, as it was
+// written. Until then what a store shows may be any age.
+func (b *Broker) acquaint(s *org, r Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.acquainted && r.Compare(s.memory) >= 0 {
+		s.acquainted = true
+	}
+}
+
+// overtaken reports whether r has what f was begun for. The caller holds s.mu.
+func (b *Broker) overtaken(s *org, f *flight, r Record) bool {
+	switch f.cause {
+	case CauseHeartbeat:
+		return r.State == Ready && time.Now().Before(b.p.HeartbeatDue(r))
+	case CauseManual, causeSettle:
+		return false
+	}
+	l := s.live.Load()
+	return l.alive(time.Now()) && l.token.Place.Compare(f.stale) > 0
+}
+
+// settling is an error while the store's identity is so new that whoever
+// remembers more than it shows may not have spoken yet. No command skips it.
+func (x *exchange) settling(r Record, sight Sight) error {
+	left := x.b.p.SettlingTime - sight.Stamped
+	if sight.Exclusive || left <= 0 || r.Verified == sight.Identity || r.Born != "" && r.Born == sight.Identity {
+		return nil
+	}
+	return &Error{Org: x.s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: left,
+		What: "the store was replaced or restarted a moment ago", Hint: "exchanges begin again once everybody who remembers more has spoken (SALLYPORT_SETTLING_TIME)"}
+}
