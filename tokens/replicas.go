@@ -55,6 +55,30 @@ func (b *Broker) overtaken(s *org, f *flight, r Record) bool {
 	return l.alive(time.Now()) && l.token.Place.Compare(f.stale) > 0
 }
 
+// Realign shows the store all that this process remembers: where it has gone
+// back it is healed, and under a new identity the settling time begins. Call it
+// when the store was away, or may be another. It goes on past an org that fails,
+// and returns what failed.
+func (b *Broker) Realign(ctx context.Context) error {
+	var errs []error
+	for id, s := range *b.orgs.Load() {
+		s.mu.Lock()
+		known := s.memory.Known()
+		s.mu.Unlock()
+		if !known {
+			continue
+		}
+		err := b.underHold(ctx, id, func(context.Context, *exchange, Hold, Record) error { return nil })
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // settling is an error while the store's identity is so new that whoever
 // remembers more than it shows may not have spoken yet. No command skips it.
 func (x *exchange) settling(r Record, sight Sight) error {

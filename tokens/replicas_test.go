@@ -326,6 +326,9 @@ func TestAReplacedStoreIsAskedAboutLate(t *testing.T) {
 		fl.token()
 		wait(60 * time.Minute)
 		fl.store.Restart()
+		if err := fl.Realign(fl.t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		asked := fl.sf.Questions()
 		for range 4 { // to the 100th minute of 120
 			wait(10 * time.Minute)
@@ -333,10 +336,11 @@ func TestAReplacedStoreIsAskedAboutLate(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		wait(2 * time.Minute)
 		if n := fl.sf.Questions() - asked; n != 0 {
 			t.Errorf("%d questions with a sixth of the access token's life left, want none", n)
 		}
-		wait(9 * time.Minute)
+		wait(7 * time.Minute)
 		if _, err := fl.Token(fl.t.Context(), acme); err != nil {
 			t.Fatal(err)
 		}
@@ -346,6 +350,21 @@ func TestAReplacedStoreIsAskedAboutLate(t *testing.T) {
 		}
 		fl.token()
 		fl.expect(2)
+	})
+}
+
+func TestAStoreThatWentBackIsHealedAsSoonAsItIsNoticed(t *testing.T) {
+	replicas(t, 2, func(fl *fleet) {
+		fl.token()
+		synctest.Wait() // the other has heard of it
+		fl.store.Regress(2) // the answer, and what came right before it
+		if err := fl.others[0].Realign(fl.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r, err := fl.store.Load(fl.t.Context(), acme)
+		if err != nil || r.Generation != 2 || r.State != tokens.InDoubt || r.Verified != "" {
+			t.Errorf("the store shows generation %d, %s, verified %q (%v); want 2, in doubt and unverified", r.Generation, r.State, r.Verified, err)
+		}
 	})
 }
 
