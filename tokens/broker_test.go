@@ -423,3 +423,33 @@ func TestDrainWaitsForAnExchangeAndBeginsNone(t *testing.T) {
 		b.state(tokens.Ready, "")
 	})
 }
+
+func TestATokenThatIsAboutToEndIsLookedAtBeforeABodyIsSpent(t *testing.T) {
+	enrolled(t, func(b *bench) {
+		b.token()
+		wait(2*time.Hour - 30*time.Second)
+		b.sf.Next(tokenstest.FaultConnect) // the look ahead of this came to nothing
+		first := b.token()
+		wait(5 * time.Second)
+		got, err := b.Lasting(b.t.Context(), acme)
+		if err != nil || got.Place.Generation != first.Place.Generation+1 {
+			t.Errorf("got generation %d (%v), want one newer than %d", got.Place.Generation, err, first.Place.Generation)
+		}
+		again, err := b.Lasting(b.t.Context(), acme)
+		if err != nil || again != got {
+			t.Errorf("a fresh token was looked at again: %v %v", again.Place, err)
+		}
+		b.expect(2)
+	})
+}
+
+func TestALookThatFailsCostsNobodyTheLivingToken(t *testing.T) {
+	enrolled(t, func(b *bench) {
+		first := b.token()
+		wait(2*time.Hour - 30*time.Second)
+		b.sf.Next(tokenstest.FaultConnect, tokenstest.FaultConnect, tokenstest.FaultConnect)
+		if got, err := b.Lasting(b.t.Context(), acme); err != nil || got.Place != first.Place {
+			t.Errorf("got %v %v, want the token that lives", got.Place, err)
+		}
+	})
+}

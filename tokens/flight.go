@@ -162,15 +162,48 @@ func (b *Broker) run(s *org, f *flight) {
 	}
 }
 
-// lookAhead begins the look at l's end in the background.
-func (b *Broker) lookAhead(s *org, l *live) {
+// lookAhead begins the look at l's end in the background, and returns the
+// flight that is under way, nil where it is too early for another.
+func (b *Broker) lookAhead(s *org, l *live) *flight {
 	s.mu.Lock()
 	now := time.Now()
-	wait := s.flight != nil || now.Before(s.notYet) || now.Before(s.rest) || s.memory.State != Ready
+	f, wait := s.flight, now.Before(s.notYet) || now.Before(s.rest) || s.memory.State != Ready
 	s.mu.Unlock()
-	if !wait {
-		b.fly(s, wish{cause: CauseExpiry, stale: l.token.Place}, trace.SpanContext{})
+	if f == nil && !wait {
+		f, _ = b.fly(s, wish{cause: CauseExpiry, stale: l.token.Place}, trace.SpanContext{})
 	}
+	return f
+}
+
+// Lasting is [Broker.Token] for a request that can't be sent twice, since its
+// body isn't kept: where the token is believed to live for less than a minute,
+// its end is looked at first. That doesn't fail where Token wouldn't.
+func (b *Broker) Lasting(ctx context.Context, id OrgID) (Token, error) {
+	t, err := b.Token(ctx, id)
+	if err != nil {
+		return t, err
+	}
+	s := b.org(id)
+	l := s.live.Load()
+	if l == nil || time.Until(time.Unix(0, l.end.Load())) >= min(time.Minute, time.Duration(float64(l.lease.Life())*b.p.RefreshAhead)) {
+		return t, nil
+	}
+	f := b.lookAhead(s, l)
+	if f == nil {
+		return t, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.p.TokenWait)
+	defer cancel()
+	f.waiters.Add(1)
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+	}
+	if n := s.live.Load(); n.alive(time.Now()) {
+		n.handed.Store(true)
+		return n.token, nil
+	}
+	return t, nil
 }
 
 // arm sets the timer of s to the next moment at which something is to be done
