@@ -229,6 +229,9 @@ func (b *Broker) nextWake(s *org) time.Time {
 	switch r.State {
 	case Ready:
 		at := b.p.HeartbeatDue(r)
+		if s.beating {
+			at = never
+		}
 		if l != nil && l.handed.Load() && !l.dead.Load() {
 			at = earlier(at, time.Unix(0, l.look.Load()))
 		}
@@ -272,7 +275,7 @@ func (b *Broker) wake(s *org) {
 		b.arm(s)
 		s.mu.Unlock()
 	case r.State == Ready && !now.Before(b.p.HeartbeatDue(r)):
-		b.fly(s, wish{cause: CauseHeartbeat, stale: r.Place}, trace.SpanContext{})
+		b.beat(s, r)
 	case r.State == Ready && l != nil:
 		b.fly(s, wish{cause: CauseExpiry, stale: l.token.Place}, trace.SpanContext{})
 	default:

@@ -2,6 +2,7 @@ package tokens_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -247,5 +248,43 @@ func TestCallersThatGiveUpLeaveTheExchangeAlone(t *testing.T) {
 		wait(20 * time.Second)
 		b.token()
 		b.expect(1)
+	})
+}
+
+// A thousand grants that came due while nobody ran don't fall on Salesforce at
+// once, and the one that is nearest to its limit goes first.
+func TestHeartbeatsAfterAnOutageComeInTurnTheLongestIdleFirst(t *testing.T) {
+	world(t, func(b *bench) {
+		const n = 1000
+		var orgs []tokens.OrgID
+		for i := range n {
+			org := tokens.OrgID(fmt.Sprintf("org-%03d", i))
+			orgs = append(orgs, org)
+			b.dir[org] = tokens.Settings{Name: string(org), Kind: "refresh_token", SingleUse: true, SessionTimeout: 2 * time.Hour, ClientID: "app"}
+			if _, err := b.Import(b.t.Context(), org, secret.NewText(b.sf.Authorise(org))); err != nil {
+				t.Fatal(err)
+			}
+			wait(time.Second)
+		}
+		b.stop()
+		wait(29 * 24 * time.Hour)
+		b.store.Restart()
+		start := time.Now()
+		b.start()
+		wait(10 * time.Second)
+		first := b.store.Exchanges()
+		if len(first) < 50 || len(first) > 110 {
+			t.Errorf("%d heartbeats within ten seconds, want about a hundred", len(first))
+		}
+		for i, e := range first[:20] {
+			if e.Org != orgs[i] {
+				t.Errorf("heartbeat %d is that of %s, want %s: the longest idle first", i, e.Org, orgs[i])
+			}
+		}
+		wait(5 * time.Minute)
+		if requests, _ := b.sf.Seen(); requests != n {
+			t.Errorf("%d exchanges %v after the start, want one a grant", requests, time.Since(start))
+		}
+		b.expect(n)
 	})
 }
