@@ -68,6 +68,9 @@ func (b *Broker) pursue(ctx context.Context, s *org, f *flight) error {
 		trace.WithAttributes(attr.Org.String(string(s.id)), attr.Replica.String(b.o.Replica), attr.ExchangeReason.String(f.cause)))
 	sc := span.SpanContext()
 	f.span.Store(&sc)
+	if f.origin.HasTraceID() {
+		x.line.Origin = f.origin.TraceID().String()
+	}
 	if sc.HasTraceID() {
 		x.line.Trace = sc.TraceID().String()
 	}

@@ -138,9 +138,21 @@ type Exchange struct {
 	Waiters    int           `json:"waiters"`
 	LockWait   time.Duration `json:"lockWait"`
 	Duration   time.Duration `json:"duration"`
-	Margin     float64       `json:"leaseMargin"` // of the lock's life, left at the commit
+	Margin     float64       `json:"leaseMargin"` // of what the attempt might last, left at the commit
 	Trace      string        `json:"traceId,omitempty"`
+
+	Origin     string        `json:"origin,omitempty"`     // the trace id of the call that caused it
+	Address    string        `json:"address,omitempty"`    // of the connection to Salesforce
+	Answer     string        `json:"answer,omitempty"`     // AnswerToken, AnswerRefusal or AnswerNone; empty: nothing was sent
+	AnswerTime time.Duration `json:"answerTime,omitempty"` // from the first byte to the last of the answer
 }
+
+// What came back, in [Exchange.Answer].
+const (
+	AnswerToken   = "token"   // a token
+	AnswerRefusal = "refusal" // anything else
+	AnswerNone    = "none"    // not a byte
+)
 
 // EntryKind says what a journal entry is about.
 type EntryKind string

@@ -356,7 +356,7 @@ func TestAReplacedStoreIsAskedAboutLate(t *testing.T) {
 func TestAStoreThatWentBackIsHealedAsSoonAsItIsNoticed(t *testing.T) {
 	replicas(t, 2, func(fl *fleet) {
 		fl.token()
-		synctest.Wait() // the other has heard of it
+		synctest.Wait()     // the other has heard of it
 		fl.store.Regress(2) // the answer, and what came right before it
 		if err := fl.others[0].Realign(fl.t.Context()); err != nil {
 			t.Fatal(err)

@@ -8,9 +8,9 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
@@ -25,6 +25,7 @@ type telemetry struct {
 	races     metric.Int64Counter
 	lockWait  metric.Float64Histogram
 	wait      metric.Float64Histogram
+	near      metric.Int64Counter
 }
 
 func newTelemetry(t trace.Tracer, m metric.Meter) (*telemetry, error) {
@@ -35,7 +36,7 @@ func newTelemetry(t trace.Tracer, m metric.Meter) (*telemetry, error) {
 		m = metricnoop.NewMeterProvider().Meter(attr.Scope)
 	}
 	tel := &telemetry{tracer: t, meter: m}
-	var errs [5]error
+	var errs [6]error
 	tel.exchanges, errs[0] = m.Int64Counter("sallyport.token.exchanges", metric.WithUnit("{exchange}"),
 		metric.WithDescription("Exchanges at Salesforce's token endpoint, by org, reason and outcome."))
 	tel.duration, errs[1] = m.Float64Histogram("sallyport.token.exchange.duration", metric.WithUnit("s"),
@@ -46,6 +47,8 @@ func newTelemetry(t trace.Tracer, m metric.Meter) (*telemetry, error) {
 		metric.WithDescription("How long exchanges waited for the org's lock."))
 	tel.wait, errs[4] = m.Float64Histogram("sallyport.token.wait.duration", metric.WithUnit("s"),
 		metric.WithDescription("How long callers waited for a token that wasn't there."))
+	tel.near, errs[5] = m.Int64Counter("sallyport.token.near_misses", metric.WithUnit("{exchange}"),
+		metric.WithDescription("Exchanges that the send guard refused, or that committed with under 30 % of their time left."))
 	return tel, errors.Join(errs[:]...)
 }
 
@@ -107,6 +110,12 @@ func (t *telemetry) exchanged(ctx context.Context, e Exchange) {
 	t.duration.Record(ctx, e.Duration.Seconds(), how)
 	t.races.Add(ctx, 1, metric.WithAttributes(org, attr.Race.String(e.Race)))
 	t.lockWait.Record(ctx, e.LockWait.Seconds(), metric.WithAttributes(org))
+}
+
+// nearMiss counts what went well and might not have.
+func (t *telemetry) nearMiss(ctx context.Context, id OrgID, kind string) {
+	trace.SpanFromContext(ctx).AddEvent("sallyport.near_miss", trace.WithAttributes(attr.NearMiss.String(kind)))
+	t.near.Add(ctx, 1, metric.WithAttributes(attr.Org.String(string(id)), attr.NearMiss.String(kind)))
 }
 
 // raced counts a race that was lost before anything was sent.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/sallyport/sallyport/internal/attr"
 )
 
@@ -49,7 +47,7 @@ func (x *exchange) trade(ctx context.Context, h Hold, r Record) error {
 	_, sight := h.Record()
 	a := Attempt{ID: newAttemptID(), Replica: x.b.o.Replica, Base: r.Place, Start: now, Limit: x.b.p.ExchangeTimeout,
 		Takeover: x.b.p.TakeoverAfter, Cause: x.f.cause, Trace: traceparent(*x.f.span.Load()), Address: line.Address()}
-	x.line.Attempt, x.told = a.ID, true
+	x.line.Attempt, x.line.Address, x.told = a.ID, a.Address, true
 	intent := r.clone()
 	intent.HourStart, intent.HourCount = hour, n
 	began := time.Now()
@@ -71,7 +69,9 @@ func (x *exchange) trade(ctx context.Context, h Hold, r Record) error {
 			x.b.log.ErrorContext(ctx, "the journal refused an answer: it is committed to the store at once", "org", x.s.id, "error", jerr)
 		}
 	}
+	x.line.Answer = AnswerRefusal
 	if len(answer) == 0 {
+		x.line.Answer = AnswerNone
 		return x.noAnswer(ctx, h, intent, a, err)
 	}
 	x.b.spool(ctx, intent, a, sight, answer)
@@ -124,9 +124,12 @@ func (x *exchange) send(ctx context.Context, h Hold, line Line, c Credential, be
 		return nil
 	}
 	err = x.b.tel.inSpan(ctx, attr.SpanToken, func(ctx context.Context) error {
+		first := time.Now()
 		a, sent, err = line.Send(ctx, c, guard)
-		if !sent && (errors.Is(err, errTooLate) || errors.Is(err, errLockLost)) {
-			trace.SpanFromContext(ctx).AddEvent("sallyport.send_guard.refused")
+		if sent {
+			x.line.AnswerTime = time.Since(first)
+		} else if errors.Is(err, errTooLate) || errors.Is(err, errLockLost) {
+			x.b.tel.nearMiss(ctx, x.s.id, attr.NearMissGuard)
 		}
 		return err
 	}, attr.EgressAddress.String(line.Address()))
@@ -261,6 +264,10 @@ func (x *exchange) dead(ctx context.Context, h Hold, r Record, a Attempt, detail
 	return x.b.unavailable(x.s, n)
 }
 
+// narrowMargin is the part of an attempt's time under which a commit that
+// succeeded is told as a near miss.
+const narrowMargin = 0.3
+
 // issued commits an answer and serves its token.
 func (x *exchange) issued(ctx context.Context, intent Record, a Attempt, sight Sight, i Issue) error {
 	n, err := x.b.answered(intent, a, i, time.Now())
@@ -280,7 +287,11 @@ func (x *exchange) issued(ctx context.Context, intent Record, a Attempt, sight S
 	if x.f.waiters.Load() <= 1 {
 		x.line.Race = attr.RaceNone
 	}
-	x.line.Margin = max(0, 1-float64(time.Since(a.Start))/float64(x.b.p.ExchangeTimeout))
+	x.line.Answer = AnswerToken
+	x.line.Margin = max(0, 1-float64(elapsed(a.Start))/float64(a.Limit))
+	if x.line.Margin < narrowMargin {
+		x.b.tel.nearMiss(ctx, x.s.id, attr.NearMissMargin)
+	}
 	if landing == LandedOrphaned || landing == LandedContested {
 		x.line.Outcome, x.line.Race = OutcomeOrphaned.String(), attr.RaceLost
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -50,6 +51,11 @@ func serveFake(dir string, ts *testscript.TestScript, args []string) error {
 	f := newFake()
 	if slices.Contains(args, "empty") {
 		f.doc = []byte{}
+	}
+	if slices.Contains(args, "raced") { // and lost by another replica
+		f.history = append(f.history, tokens.Exchange{Time: fakeNow.Add(7*time.Minute - time.Millisecond), Org: "acme-prod", Epoch: 1795305600000, Generation: 7,
+			Attempt: "A7", Reason: tokens.CauseExpiry, Replica: "r2", Outcome: "adopted", Race: "lost", Winner: "r1", Waiters: 2, LockWait: 190 * time.Millisecond,
+			Duration: 190 * time.Millisecond, Trace: "0af7651916cd43dd8448eb211c80319c"})
 	}
 	stop, err := f.listen(dir)
 	if err == nil {
@@ -124,8 +130,9 @@ func (f *fake) set(org tokens.OrgID, s tokens.State, reason tokens.Reason) {
 func (f *fake) exchanged(generation int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e := tokens.Exchange{Time: fakeNow.Add(time.Duration(generation) * time.Minute), Org: "acme-prod", Epoch: 1795305600000, Generation: generation, Attempt: "A1",
-		Reason: tokens.CauseExpiry, Replica: "r1", Outcome: "issued", Race: "won", Waiters: 3, LockWait: 1500 * time.Microsecond, Duration: 210 * time.Millisecond}
+	e := tokens.Exchange{Time: fakeNow.Add(time.Duration(generation) * time.Minute), Org: "acme-prod", Epoch: 1795305600000, Generation: generation, Attempt: tokens.AttemptID(fmt.Sprintf("A%d", generation)),
+		Reason: tokens.CauseExpiry, Replica: "r1", Outcome: "issued", Race: "won", Waiters: 3, LockWait: 1500 * time.Microsecond, Duration: 210 * time.Millisecond,
+		Address: "203.0.113.7", Answer: tokens.AnswerToken, AnswerTime: 180 * time.Millisecond, Margin: 0.97}
 	if !slices.ContainsFunc(f.history, func(o tokens.Exchange) bool { return o.Generation == generation }) {
 		f.history = append(f.history, e)
 	}

@@ -49,10 +49,19 @@ func (s *Server) listExchanges(r *http.Request) (reply, error) {
 	return ok(out), nil
 }
 
+// spent is d in words, nothing for none.
+func spent(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
+}
+
 func viewExchange(snapshot *registry.Snapshot, e tokens.Exchange) Exchange {
 	return Exchange{
 		Time: e.Time.UTC(), Org: nameOf(snapshot, e.Org), Epoch: e.Epoch, Generation: e.Generation, Attempt: string(e.Attempt), Reason: e.Reason,
 		Replica: e.Replica, Outcome: e.Outcome, Race: e.Race, Waiters: e.Waiters, LockWait: e.LockWait.String(), Duration: e.Duration.String(),
-		LeaseMargin: e.Margin, TraceID: e.Trace, Detail: e.Detail,
+		LeaseMargin: e.Margin, TraceID: e.Trace, Detail: e.Detail, Winner: e.Winner, Origin: e.Origin, Address: e.Address, Answer: e.Answer,
+		AnswerTime: spent(e.AnswerTime),
 	}
 }

@@ -86,6 +86,11 @@ type Exchange struct {
 	LeaseMargin float64   `json:"leaseMargin"`
 	TraceID     string    `json:"traceId,omitempty"`
 	Detail      string    `json:"detail,omitempty"`
+	Winner      string    `json:"winner,omitempty"`     // the replica to which the race was lost
+	Origin      string    `json:"origin,omitempty"`     // the trace of the call that caused it
+	Address     string    `json:"address,omitempty"`    // that it was sent from
+	Answer      string    `json:"answer,omitempty"`     // token, refusal or none; empty where nothing was sent
+	AnswerTime  string    `json:"answerTime,omitempty"` // how long Salesforce took
 }
 
 // Enrolled is what an import or an authorisation came to.

@@ -21,6 +21,7 @@ const (
 	ExchangeReason = attribute.Key("sallyport.exchange.reason")
 	ExchangeResult = attribute.Key("sallyport.exchange.outcome")
 	Race           = attribute.Key("sallyport.race")
+	NearMiss       = attribute.Key("sallyport.near_miss")
 	RaceWinner     = attribute.Key("sallyport.race.winner")
 	GrantState     = attribute.Key("sallyport.grant.state")
 	ErrorCode      = attribute.Key("sallyport.error")
@@ -29,6 +30,12 @@ const (
 	Attempts       = attribute.Key("sallyport.attempts")
 	SubjectKind    = attribute.Key("sallyport.introspect.subject")
 	Active         = attribute.Key("sallyport.introspect.active")
+)
+
+// Values of [NearMiss].
+const (
+	NearMissGuard  = "send_guard" // nothing was sent, since too much time had passed or the lock was lost
+	NearMissMargin = "margin"     // a commit with little left of the time that the attempt might last
 )
 
 // Values of [Race].
