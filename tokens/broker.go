@@ -79,27 +79,28 @@ type org struct {
 	live    atomic.Pointer[live]
 	waiting atomic.Int64 // callers that wait for a token
 
-	mu       sync.Mutex
-	memory   Record            // guarded by mu: the greatest seen, whole; the zero Record if none
-	flight   *flight           // guarded by mu: the one under way
-	seen     AttemptID         // guarded by mu: the open attempt of memory
-	seenAt   time.Time         // guarded by mu: when it was first seen here
-	failures int               // guarded by mu: unsent or refused exchanges in a row
-	failing  string            // guarded by mu: why the last exchange was not made, empty after one was
-	notYet   time.Time         // guarded by mu: no exchange before
-	early    int               // guarded by mu: tokens in a row that were refused before their first use
-	suspect  Place             // guarded by mu: of the token whose early refusal is being waited with
-	askNext  time.Time         // guarded by mu: no further question about a doubt before
-	silent   int               // guarded by mu: questions in a row without a believable answer
-	pending  *Committed        // guarded by mu: an answer that the store hasn't taken yet
-	distrust Place             // guarded by mu: adopted after a refusal; unverified whatever the record says
-	rest     time.Time         // guarded by mu: nothing begins by itself before, after the last flight
-	blocked  error             // guarded by mu: why no exchange begins before the next start
-	tries    int               // guarded by mu: flights in a row that failed
-	unsent   AttemptID         // guarded by mu: of ours, whose intent may stand and of which no byte left
-	timer    *time.Timer       // guarded by mu: the next wake
-	last     trace.SpanContext // guarded by mu: of the last exchange
-	beating  bool              // guarded by mu: its heartbeat waits for its turn
+	mu         sync.Mutex
+	memory     Record            // guarded by mu: the greatest seen, whole; the zero Record if none
+	flight     *flight           // guarded by mu: the one under way
+	seen       AttemptID         // guarded by mu: the open attempt of memory
+	seenAt     time.Time         // guarded by mu: when it was first seen here
+	failures   int               // guarded by mu: unsent or refused exchanges in a row
+	failing    string            // guarded by mu: why the last exchange was not made, empty after one was
+	notYet     time.Time         // guarded by mu: no exchange before
+	early      int               // guarded by mu: tokens in a row that were refused before their first use
+	suspect    Place             // guarded by mu: of the token whose early refusal is being waited with
+	askNext    time.Time         // guarded by mu: no further question about a doubt before
+	silent     int               // guarded by mu: questions in a row without a believable answer
+	pending    *Committed        // guarded by mu: an answer that the store hasn't taken yet
+	distrust   Place             // guarded by mu: adopted after a refusal; unverified whatever the record says
+	rest       time.Time         // guarded by mu: nothing begins by itself before, after the last flight
+	blocked    error             // guarded by mu: why no exchange begins before the next start
+	tries      int               // guarded by mu: flights in a row that failed
+	unsent     AttemptID         // guarded by mu: of ours, whose intent may stand and of which no byte left
+	timer      *time.Timer       // guarded by mu: the next wake
+	last       trace.SpanContext // guarded by mu: of the last exchange
+	beating    bool              // guarded by mu: its heartbeat waits for its turn
+	journalled bool              // guarded by mu: this state directory has seen the grant
 	// acquainted says that memory was seen as it was written, by this process.
 	// What a store showed to a process that just began may be any age.
 	acquainted bool      // guarded by mu

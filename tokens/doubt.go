@@ -102,7 +102,7 @@ func (x *exchange) verify(ctx context.Context, h Hold, r Record) (Record, error)
 	_, sight := h.Record()
 	x.s.mu.Lock()
 	distrust := x.s.distrust == r.Place && !r.Place.IsZero()
-	stranger, at := !x.s.acquainted, x.b.askAt(x.s)
+	stranger, at, journalled := !x.s.acquainted, x.b.askAt(x.s), x.s.journalled
 	x.s.mu.Unlock()
 	if r.Verified == sight.Identity && !distrust && !stranger {
 		return r, nil
@@ -110,19 +110,27 @@ func (x *exchange) verify(ctx context.Context, h Hold, r Record) (Record, error)
 	if err := x.settling(r, sight); err != nil {
 		return r, err
 	}
+	other := replaced(r, sight)
+	if other && stranger && !journalled && r.Vouched != sight.Identity {
+		x.b.log.ErrorContext(ctx, "a grant is quarantined: neither this state directory nor a living replica has ever seen it; sallyport grant confirm says that no other copy is in use", "org", x.s.id)
+		r, err := x.apply(ctx, h, r, Isolated{time.Now()})
+		if err == nil {
+			err = x.b.unavailable(x.s, r)
+		}
+		return r, err
+	}
 	// Where the store may have lost a successor, to ask about a token that may be
 	// spent is put off, and done twice, as for a doubt.
-	replaced := !sight.Exclusive && r.Verified != "" && r.Verified != sight.Identity
 	v := silent
 	switch wait := time.Until(at); {
-	case replaced && !x.f.force && x.b.p.Doubt == AskHold: // a person's to ask
-	case replaced && !x.f.force && wait > 0:
+	case other && !x.f.force && x.b.p.Doubt == AskHold: // a person's to ask
+	case other && !x.f.force && wait > 0:
 		return r, &Error{Org: x.s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: wait,
 			What: "the store was replaced: Salesforce is asked whether this refresh token is still the newest when the access token is near its end",
 			Hint: "sallyport grant settle " + string(x.s.id) + " asks at once"}
 	default:
 		var err error
-		if v, err = x.ask(ctx, r, replaced || r.Attempt != nil); err != nil {
+		if v, err = x.ask(ctx, r, other || r.Attempt != nil); err != nil {
 			return r, err
 		}
 	}

@@ -225,7 +225,15 @@ func (x *exchange) align(ctx context.Context, h Hold) (Record, error) {
 		return r, &Error{Org: x.s.id, Code: CodeReauthRequired, What: "no authorisation is kept for this org",
 			Hint: "run sallyport grant authorize " + string(x.s.id) + ", or sallyport grant import", Err: ErrUnknownOrg}
 	}
+	x.s.mu.Lock()
+	vouch := x.s.acquainted && r.Compare(m) == 0
+	x.s.mu.Unlock()
 	x.b.remember(x.s, r)
+	if _, sight := h.Record(); vouch && replaced(r, sight) && r.Vouched != sight.Identity {
+		n := r.clone()
+		n.Vouched = sight.Identity
+		return x.save(ctx, h, n)
+	}
 	return r, nil
 }
 

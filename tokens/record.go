@@ -60,6 +60,10 @@ type Record struct {
 	// Born is the store's identity when the epoch was enrolled. Under it nothing
 	// of the epoch can be older than the store shows.
 	Born StoreIdentity `json:"born,omitempty"`
+	// Vouched is the store's identity under which a process that remembered the
+	// record as it is said so. A record under another, that nobody vouches for,
+	// may be a copy from elsewhere.
+	Vouched StoreIdentity `json:"vouched,omitempty"`
 
 	EnrolledAt   time.Time `json:"enrolled_at,omitempty"`
 	LastExchange time.Time `json:"last_exchange,omitempty"` // zero: none since the enrolment

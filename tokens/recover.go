@@ -92,6 +92,9 @@ func (b *Broker) finish(ctx context.Context, s *org, journalled bool) error {
 	s.mu.Lock()
 	r := s.memory
 	s.mu.Unlock()
+	s.mu.Lock()
+	s.journalled = journalled
+	s.mu.Unlock()
 	if r.Forgotten {
 		return b.o.Journal.Forget(s.id)
 	}
@@ -100,8 +103,8 @@ func (b *Broker) finish(ctx context.Context, s *org, journalled bool) error {
 	}
 	return b.o.Store.Hold(ctx, s.id, func(ctx context.Context, h Hold) error {
 		r, sight := h.Record()
-		if r.Verified == sight.Identity {
-			return nil
+		if r.Verified == sight.Identity || !sight.Exclusive {
+			return nil // others may vouch for it
 		}
 		b.log.ErrorContext(ctx, "a grant is quarantined: this state directory has never seen it; sallyport grant confirm says that no other copy is in use", "org", s.id)
 		x := &exchange{b: b, s: s, f: &flight{}, start: time.Now()}

@@ -79,6 +79,12 @@ func (b *Broker) Realign(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// replaced reports whether the store's identity changed since r was verified,
+// and others than this process may know what it lost.
+func replaced(r Record, s Sight) bool {
+	return !s.Exclusive && r.Verified != "" && r.Verified != s.Identity
+}
+
 // settling is an error while the store's identity is so new that whoever
 // remembers more than it shows may not have spoken yet. No command skips it.
 func (x *exchange) settling(r Record, sight Sight) error {

@@ -368,6 +368,47 @@ func TestAStoreThatWentBackIsHealedAsSoonAsItIsNoticed(t *testing.T) {
 	})
 }
 
+func TestACopyThatNobodyRemembersIsQuarantined(t *testing.T) {
+	for name, vouched := range map[string]bool{"nobody remembers it": false, "a living replica vouches for it": true} {
+		t.Run(name, func(t *testing.T) {
+			replicas(t, 2, func(fl *fleet) {
+				fl.token()
+				synctest.Wait()
+				fl.store.Restart()
+				if vouched {
+					if err := fl.others[0].Realign(fl.t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				fl.air.silence(true)
+				late := fl.join("late", fl.on)
+				if err := late.Realign(fl.t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				wait(7 * time.Minute)
+				fl.sf.Kill(acme)
+				tok, err := late.Token(fl.t.Context(), acme)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = late.Replace(fl.t.Context(), acme, tok)
+				st, _ := late.Status(acme)
+				switch {
+				case vouched && err != nil:
+					t.Errorf("got %v, want a token", err)
+				case !vouched && (err == nil || st.State != tokens.Quarantined):
+					t.Errorf("the grant is %s (%v), want quarantined", st.State, err)
+				}
+				want := 1
+				if vouched {
+					want = 2
+				}
+				fl.expect(want)
+			})
+		})
+	}
+}
+
 func TestAFleetForgetsTogether(t *testing.T) {
 	replicas(t, 2, func(fl *fleet) {
 		fl.token()
