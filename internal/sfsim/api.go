@@ -33,6 +33,8 @@ func (s *Sim) serveAPI(w http.ResponseWriter, r *http.Request, p, name string, h
 
 func (s *Sim) route(c *call, h host) func(http.ResponseWriter, *call) {
 	switch p := c.path; {
+	case h.kind == pubsubHost:
+		return s.pubsub
 	case p == "/services/oauth2/userinfo" || strings.HasPrefix(p, "/id/"):
 		return s.identity
 	case strings.HasPrefix(p, "/services/Soap/"):
@@ -47,6 +49,12 @@ func (s *Sim) route(c *call, h host) func(http.ResponseWriter, *call) {
 		return s.bulk
 	case strings.HasPrefix(p, "/cometd/"):
 		return s.cometd
+	case p == "/services/oauth2/singleaccess":
+		return s.singleAccess
+	case p == "/secur/frontdoor.jsp":
+		return s.frontdoor
+	case p == homePage:
+		return s.home
 	}
 	return notFound
 }
@@ -62,6 +70,9 @@ func (s *Sim) apiFault(c *call) *Fault {
 	token, _ := bearer(c.Header.Get("Authorization"))
 	if token == "" {
 		token = c.Header.Get("X-Sfdc-Session")
+	}
+	if token == "" {
+		token = c.Header.Get("Accesstoken")
 	}
 	return s.faults.take(Seen{Endpoint: EndpointAPI, Method: c.Method, Host: c.name, Path: c.path, Source: sourceOf(c.Request), Token: s.refOf(token)})
 }
@@ -189,6 +200,7 @@ func (s *Sim) stray(c *call, counted string) {
 		}
 	}
 	check("X-SFDC-Session", c.Header.Get("X-Sfdc-Session"))
+	check("accesstoken", c.Header.Get("Accesstoken"))
 	if c.Header.Get("Cookie") != "" {
 		if k, err := c.Cookie("sid"); err == nil {
 			check("cookie sid", k.Value)

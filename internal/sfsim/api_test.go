@@ -60,7 +60,7 @@ func TestHowADeadSessionLooksPerAPI(t *testing.T) {
 	f := setup(t)
 	a := f.grant().AccessToken
 	f.KillAccess(a)
-	const rest = `[{"errorCode":"INVALID_SESSION_ID","message":"Session expired or invalid"}]`
+	const rest = `[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]`
 	post := func(path, body string, headers ...string) reply { return f.send("POST", base+path, body, headers...) }
 	cases := []struct {
 		name   string

@@ -14,7 +14,8 @@ func (s *Sim) authorize(q *request) answer {
 	p := q.params
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ap := s.apps[p.Get("client_id")]
+	ap, secret := s.credential(p.Get("client_id"))
+	q.signing = secret
 	if ap == nil {
 		return q.encode(fail("invalid_client_id", "client identifier invalid"))
 	}
@@ -31,13 +32,18 @@ func (s *Sim) authorize(q *request) answer {
 			to.Set(kv[0], kv[1])
 		}
 	}
-	back.RawQuery = to.Encode()
+	if back.RawQuery = to.Encode(); p.Get("response_type") == "hybrid_token" {
+		back.RawQuery, back.Fragment, back.RawFragment = "", to.Encode(), to.Encode()
+	}
 	return answer{status: http.StatusFound, header: http.Header{"Location": {back.String()}}}
 }
 
 // approve puts a code into to, or says why not. Sim.mu is held.
 func (s *Sim) approve(q *request, ap *app, to url.Values) *result {
 	p := q.params
+	if p.Get("response_type") == "hybrid_token" {
+		return s.approveHybrid(q, ap, to)
+	}
 	if p.Get("response_type") != "code" {
 		return fail("unsupported_response_type", "response type not supported")
 	}
@@ -60,6 +66,28 @@ func (s *Sim) approve(q *request, ap *app, to url.Values) *result {
 	token := s.mint.code()
 	s.codes[token] = c
 	to.Set("code", token)
+	return nil
+}
+
+// approveHybrid puts tokens and UI sessions into to: the user-agent flow of
+// Salesforce's Mobile SDK. Sim.mu is held.
+func (s *Sim) approveHybrid(q *request, ap *app, to url.Values) *result {
+	scope, refused := scopeOf(ap, q.params.Get("scope"))
+	if refused != nil {
+		return refused
+	}
+	o, u := s.approver(q)
+	if u == nil || u.frozen {
+		return fail("access_denied", "end-user denied authorization")
+	}
+	g, a := s.newGrant(ap, o, u, scope, q.source)
+	g.key = q.client
+	for _, kv := range s.issue(q, &TokenRequest{GrantType: "hybrid_token"}, a, g.current()).fields {
+		to.Set(kv[0], kv[1])
+	}
+	if rt := g.current(); rt != nil {
+		rt.given = true
+	}
 	return nil
 }
 

@@ -74,6 +74,9 @@ func (p plan) write(w http.ResponseWriter, r *http.Request) bool {
 			return false
 		}
 	}
+	if len(p.body) == 0 && p.header.Get("Grpc-Status") != "" {
+		return r.Context().Err() == nil // a flush would part the headers from the stream's end
+	}
 	return http.NewResponseController(w).Flush() == nil && r.Context().Err() == nil
 }
 

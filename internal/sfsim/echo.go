@@ -37,7 +37,7 @@ func (s *Sim) echo(w http.ResponseWriter, c *call, a *access) {
 		scheme, _, _ := strings.Cut(v, " ")
 		h.Set("Authorization", scheme+" fingerprint:"+a.fingerprint)
 	}
-	for _, name := range []string{"X-Sfdc-Session", "Cookie", "Proxy-Authorization"} {
+	for _, name := range []string{"X-Sfdc-Session", "Accesstoken", "Cookie", "Proxy-Authorization"} {
 		if v := h.Get(name); v != "" {
 			h.Set(name, "fingerprint:"+Fingerprint(v))
 		}

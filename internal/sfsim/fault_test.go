@@ -109,7 +109,7 @@ func TestAPIFaults(t *testing.T) {
 	f := setup(t)
 	a := f.grant().AccessToken
 	f.Inject(sfsim.Incurable401(sfsim.NotValidForREST))
-	f.get(v67+"/limits", a).want(t, 401, `[{"errorCode":"INVALID_SESSION_ID","message":"This session is not valid for use with the REST API"}]`)
+	f.get(v67+"/limits", a).want(t, 401, `[{"message":"This session is not valid for use with the REST API","errorCode":"INVALID_SESSION_ID"}]`)
 	f.Inject(sfsim.Incurable401(sfsim.NotAttachedToAgent))
 	f.get(v67+"/limits", a).want(t, 401, "Connected app is not attached to Agent")
 	f.Inject(sfsim.Unavailable())

@@ -1,7 +1,6 @@
 package sfsim
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -130,14 +129,10 @@ func Incurable401(message string) Fault {
 
 // APIError refuses an API call in REST's JSON.
 func APIError(status int, code, message string) Fault {
-	body, err := json.Marshal([]map[string]string{{"message": message, "errorCode": code}})
-	if err != nil {
-		panic(err) // strings always marshal
-	}
 	return Fault{At: EndpointAPI, Answer: &Answer{
 		Status: status,
 		Header: http.Header{"Content-Type": {"application/json;charset=UTF-8"}},
-		Body:   string(body),
+		Body:   string(restErrors(code, message)),
 	}}.named("%d %s", status, code)
 }
 

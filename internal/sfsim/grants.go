@@ -18,7 +18,7 @@ const codeLifetime = 15 * time.Minute
 func (s *Sim) Authorize(clientID, orgRef, username string) (Grant, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ap := s.apps[clientID]
+	ap, _ := s.credential(clientID)
 	if ap == nil {
 		return Grant{}, fmt.Errorf("sfsim: no app %s", clientID)
 	}
@@ -30,6 +30,7 @@ func (s *Sim) Authorize(clientID, orgRef, username string) (Grant, error) {
 		return Grant{}, fmt.Errorf("sfsim: user %s is frozen", u.Username)
 	}
 	g, a := s.newGrant(ap, o, u, strings.Join(ap.Scopes, " "), netip.Addr{})
+	g.key = clientID
 	out := Grant{ID: g.id, AccessToken: a.token, OrgID: o.ID, UserID: u.ID, InstanceURL: o.instance, IdentityURL: u.identity}
 	if rt := g.current(); rt != nil {
 		rt.given = true
@@ -45,7 +46,7 @@ func (s *Sim) redeem(q *request, x *TokenRequest) *result {
 		return refused
 	}
 	if !ap.allowed(q.source) || q.fault.Refuse == RefuseAddress {
-		return fail("invalid_grant", ipRestricted)
+		return fail("invalid_grant", s.Switches().addressRefusal())
 	}
 	c := s.codes[q.params.Get("code")]
 	if c == nil || c.used || c.app != ap || q.host.org != nil && q.host.org != c.org {
@@ -61,10 +62,11 @@ func (s *Sim) redeem(q *request, x *TokenRequest) *result {
 	if !c.proven(q.params.Get("code_verifier")) {
 		return fail("invalid_grant", "invalid code verifier")
 	}
-	if c.grantee.frozen {
-		return fail("inactive_user", "user is frozen")
+	if refused := s.login(q, c.org, c.grantee); refused != nil {
+		return refused
 	}
 	g, a := s.newGrant(ap, c.org, c.grantee, c.scope, q.source)
+	g.key = q.client
 	return s.issue(q, x, a, g.current())
 }
 
@@ -91,13 +93,11 @@ func (s *Sim) clientCredentials(q *request, x *TokenRequest) *result {
 		return fail("invalid_grant", "no client credentials user enabled")
 	}
 	u := q.host.org.user(ap.RunAs)
-	if u.frozen {
-		return fail("inactive_user", "user is frozen")
+	if refused := s.login(q, q.host.org, u); refused != nil {
+		return refused
 	}
-	scope := slices.DeleteFunc(slices.Clone(ap.Scopes), func(sc string) bool {
-		return slices.Contains([]string{"full", "web", "refresh_token", "offline_access"}, sc)
-	})
-	a := s.newAccess(ap, q.host.org, u, nil, strings.Join(scope, " "), q.source, s.now())
+	scope := offline(ap.Scopes, "full", "web", "refresh_token", "offline_access")
+	a := s.newAccess(ap, q.host.org, u, nil, scope, q.source, s.now())
 	return s.issue(q, x, a, nil)
 }
 

@@ -59,16 +59,34 @@ func (m *mint) code() string { return "aPrx" + m.random(60) }
 
 // jwt returns a three-part access token with the given absolute end.
 func (m *mint) jwt(clientID, subject, instance, scope string, iat, exp time.Time) string {
-	claims, err := json.Marshal(map[string]any{
+	return m.compact(map[string]any{
 		"scp": scope, "sub": subject, "iss": instance, "aud": []string{instance}, "client_id": clientID,
 		"iat": iat.Unix(), "nbf": iat.Unix(), "exp": exp.Unix(), "jti": m.random(16),
 	})
+}
+
+// idToken returns an OpenID Connect ID token of two minutes.
+func (m *mint) idToken(clientID, subject, instance string, iat time.Time) string {
+	return m.compact(map[string]any{
+		"iss": instance, "sub": subject, "aud": clientID, "iat": iat.Unix(), "exp": iat.Add(2 * time.Minute).Unix(), "jti": m.random(16),
+	})
+}
+
+// compact signs claims with the simulator's own key.
+func (m *mint) compact(v map[string]any) string {
+	claims, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // strings and numbers always marshal
 	}
 	enc := base64.RawURLEncoding
 	head := enc.EncodeToString([]byte(`{"tnk":"core/sim","ver":"1.0","typ":"JWT","alg":"HS256"}`)) + "." + enc.EncodeToString(claims)
 	return head + "." + enc.EncodeToString(sign(m.key, head))
+}
+
+// uuid returns a random UUID.
+func (m *mint) uuid() string {
+	h := hex.EncodeToString([]byte(m.random(16)))
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
 func sign(key []byte, text string) []byte {

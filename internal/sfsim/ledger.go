@@ -30,6 +30,7 @@ type TokenRequest struct {
 	GrantType string
 	ClientID  string
 	Presented TokenRef // the refresh token
+	Assertion TokenRef // JWT bearer's assertion or token exchange's subject token; "new" or "repeated"
 	Issued    TokenRef // the new refresh token
 	Access    TokenRef // the new access token
 
@@ -118,6 +119,7 @@ type Ledger struct {
 	Tokens         []TokenRequest
 	Introspections []Introspection
 	Revocations    []Revocation
+	RPCs           []RPC       // calls of the Pub/Sub API
 	Violations     []Violation // the first 10,000
 	ViolationCount map[ViolationKind]int
 	Losses         []Loss
@@ -139,6 +141,7 @@ type ledger struct {
 	tokens         []TokenRequest
 	introspections []Introspection
 	revocations    []Revocation
+	rpcs           []RPC
 	violations     []Violation
 	counts         map[ViolationKind]int
 	losses         []Loss
@@ -219,7 +222,7 @@ func (l *ledger) copy() Ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := Ledger{
-		Tokens: slices.Clone(l.tokens), Introspections: slices.Clone(l.introspections), Revocations: slices.Clone(l.revocations),
+		Tokens: slices.Clone(l.tokens), Introspections: slices.Clone(l.introspections), Revocations: slices.Clone(l.revocations), RPCs: slices.Clone(l.rpcs),
 		Violations: slices.Clone(l.violations), Losses: slices.Clone(l.losses), ViolationCount: map[ViolationKind]int{},
 	}
 	for k, n := range l.counts {

@@ -1,6 +1,7 @@
 package sfsim
 
 import (
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -49,6 +50,19 @@ type App struct {
 	JWT           bool          // access tokens are JWTs with an absolute end
 	JWTLifetime   time.Duration // zero: 30 minutes
 	RunAs         string        // username for client_credentials; empty: not enabled
+
+	// Certificate is a PEM certificate or RSA public key of at most 4 KB. It
+	// enables the JWT bearer grant and client_assertion.
+	Certificate []byte
+	// PreAuthorized lists the usernames that an admin approved, "*" for all. Nil
+	// lets users approve the app themselves, which JWT bearer then needs.
+	PreAuthorized []string
+	// Exchange is the app's token exchange handler: it returns the username that
+	// a subject token stands for. It is called under the simulator's lock. Nil:
+	// token exchange isn't enabled.
+	Exchange func(ExchangeRequest) (username string, err error)
+
+	key *rsa.PublicKey // of Certificate
 }
 
 const defaultIdleTTL = 30 * 24 * time.Hour
@@ -68,6 +82,14 @@ func (a *App) complete() error {
 	}
 	if a.JWTLifetime < 0 || a.RefreshPolicy == PolicyLifetime && a.RefreshLifetime <= 0 {
 		return fmt.Errorf("sfsim: app %s: lifetimes must be positive", a.ClientID)
+	}
+	a.key = nil
+	if len(a.Certificate) > 0 {
+		key, err := readCertificate(a.Certificate)
+		if err != nil {
+			return err
+		}
+		a.key = key
 	}
 	return checkAllowlist(a.Allowlist)
 }
@@ -97,6 +119,9 @@ type Org struct {
 	Sandbox          bool          // identity URLs at test.salesforce.com
 	SessionTimeout   time.Duration // of inactivity; zero: Options.SessionTimeout
 	LockSessionsToIP bool          // a token is good only from the address that minted it
+	MyDomainOnly     bool          // login hosts issue no tokens for this org
+	LoginsPerHour    int           // of one user, beyond which "login rate exceeded"; zero: no limit
+	SecretsInREST    bool          // Setup allows access to consumer secrets via REST
 	Users            []User        // empty: one is made up
 }
 
@@ -104,6 +129,9 @@ type Org struct {
 type User struct {
 	ID       string // empty: made up
 	Username string
+
+	LoginIPs     []IPRange // the profile's login IP ranges; empty: any
+	AppDeveloper bool      // may use the credentials and usage resources of apps
 }
 
 // Grant is what an authorisation hands out.
@@ -120,10 +148,15 @@ type Grant struct {
 // app, org, user, grant and refresh are guarded by Sim.mu except where a field
 // is atomic or never changes.
 
-type app struct{ App }
+type app struct {
+	App
+	id       string // 0xI…
+	consumer string // 888…
+	slot     *staged
+}
 
-func (a *app) allowed(ip netip.Addr) bool {
-	return len(a.Allowlist) == 0 || slices.ContainsFunc(a.Allowlist, func(r IPRange) bool { return r.Contains(ip) })
+func (ap *app) allowed(ip netip.Addr) bool {
+	return len(ap.Allowlist) == 0 || slices.ContainsFunc(ap.Allowlist, func(r IPRange) bool { return r.Contains(ip) })
 }
 
 type org struct {
@@ -140,6 +173,7 @@ type user struct {
 	User
 	identity string
 	frozen   bool
+	logins   []time.Time // of the last hour, if the org limits them
 }
 
 func (o *org) user(name string) *user {
@@ -163,6 +197,12 @@ type grant struct {
 	accesses  []*access  // alive when last looked at
 	exchanges int
 	dead      string // why it ended; empty while it lives
+	key       string // consumer key under which it was given
+}
+
+// keep adds an access token and forgets those that died.
+func (g *grant) keep(a *access) {
+	g.accesses = append(slices.DeleteFunc(g.accesses, func(b *access) bool { return b.dead.Load() }), a)
 }
 
 func (g *grant) current() *refresh {

@@ -23,7 +23,9 @@ type request struct {
 	params url.Values
 	client string // client_id
 	secret string
-	fault  *Fault // never nil
+	// signing is the consumer secret that signs the answer; set with the client.
+	signing string
+	fault   *Fault // never nil
 }
 
 func readRequest(r *http.Request, name string, h host) *request {

@@ -61,6 +61,8 @@ func (s *Sim) resource(version, rest string) func(http.ResponseWriter, *call, *a
 	head, tail, _ := strings.Cut(rest, "/")
 	base := "/services/data/" + version + "/"
 	switch head {
+	case "apps":
+		return s.appsResource(version, tail)
 	case "":
 		return static(map[string]string{"sobjects": base + "sobjects", "query": base + "query", "limits": base + "limits", "jobs": base + "jobs"})
 	case "query", "queryAll":
@@ -180,7 +182,15 @@ func restError(w http.ResponseWriter, c *call, status int, code, message string)
 	}
 	w.Header().Set("Content-Type", jsonType)
 	w.WriteHeader(status)
-	_, _ = w.Write(marshal([]map[string]string{{"message": message, "errorCode": code}}))
+	_, _ = w.Write(restErrors(code, message))
+}
+
+// restErrors is the body of a REST error, in Salesforce's order of fields.
+func restErrors(code, message string) []byte {
+	return marshal([]struct {
+		Message   string `json:"message"`
+		ErrorCode string `json:"errorCode"`
+	}{{message, code}})
 }
 
 // drain reads a body to its end and returns its length.

@@ -72,6 +72,14 @@ func TestOverlappingExchangesOfOneToken(t *testing.T) {
 		f.refresh(winner.field("refresh_token")).want(t, 200, "")
 		f.violations(map[sfsim.ViolationKind]int{sfsim.ConcurrentExchange: 1})
 	})
+	t.Run("or, in the old words, that a code expired", func(t *testing.T) {
+		f := setup(t)
+		f.switches(func(w *sfsim.Switches) { w.OldLockWording = true })
+		token := f.grant().RefreshToken
+		winner, loser := overlapped(f, token, token)
+		loser.want(t, 400, `"expired authorization code"`)
+		winner.want(t, 200, "")
+	})
 	t.Run("and takes the family with it under the switch", func(t *testing.T) {
 		f := setup(t)
 		f.switches(func(w *sfsim.Switches) { w.LoserKillsFamily = true })

@@ -3,7 +3,6 @@ package sfsim
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -74,7 +73,7 @@ func (s *Sim) newAccess(ap *app, o *org, u *user, g *grant, scope string, from n
 	a.lastUsed.Store(now.UnixNano())
 	if g != nil {
 		a.grant, a.generation = g.id, g.exchanges
-		g.accesses = append(slices.DeleteFunc(g.accesses, func(b *access) bool { return b.dead.Load() }), a)
+		g.keep(a)
 	}
 	s.accesses.Store(a.token, a)
 	return a

@@ -20,6 +20,7 @@ type Options struct {
 	Now            func() time.Time // nil: time.Now
 	Seed           uint64           // of ids and tokens; zero: random
 	SessionTimeout time.Duration    // of orgs that name none; zero: two hours
+	Keepalive      time.Duration    // of a Pub/Sub stream without events; zero: 270 seconds
 	Switches       *Switches        // nil: DefaultSwitches
 	// OnTokenAnswer is called for every token request, at each [Phase], on the
 	// request's goroutine and without a lock held.
@@ -38,6 +39,7 @@ type Sim struct {
 	accesses sync.Map                        // token string → *access; never shrinks
 	faults   faults
 	ledger   ledger
+	bus      bus
 
 	mu        sync.Mutex // guards all below and what they point to
 	apps      map[string]*app
@@ -46,6 +48,11 @@ type Sim struct {
 	refreshes map[string]*refresh
 	codes     map[string]*code
 	busy      map[string]*refresh // exchanges under way, by token or by app and org
+
+	assertions map[string]int // how often presented, by fingerprint
+	otps       map[string]otp // unused one-time passwords
+	others     []string       // secrets that no other field holds
+	slots      int            // staged pairs ever made
 }
 
 type hostKind int
@@ -55,6 +62,7 @@ const (
 	myDomain
 	aliasHost
 	setupHost
+	pubsubHost
 )
 
 type host struct {
@@ -65,8 +73,8 @@ type host struct {
 // New returns a Sim without apps and orgs. It fails on negative durations and
 // when the machine has no randomness for the CA.
 func New(o Options) (*Sim, error) {
-	if o.SessionTimeout < 0 {
-		return nil, errors.New("sfsim: SessionTimeout is negative")
+	if o.SessionTimeout < 0 || o.Keepalive < 0 {
+		return nil, errors.New("sfsim: SessionTimeout or Keepalive is negative")
 	}
 	ca, err := newAuthority()
 	if err != nil {
@@ -76,12 +84,17 @@ func New(o Options) (*Sim, error) {
 		now: o.Now, timeout: o.SessionTimeout, hook: o.OnTokenAnswer, ca: ca,
 		apps: map[string]*app{}, orgs: map[string]*org{},
 		refreshes: map[string]*refresh{}, codes: map[string]*code{}, busy: map[string]*refresh{},
+		assertions: map[string]int{}, otps: map[string]otp{},
+		bus: bus{keepalive: o.Keepalive, topics: map[string]*topic{}, commits: map[string]uint64{}},
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	if s.timeout == 0 {
 		s.timeout = 2 * time.Hour
+	}
+	if s.bus.keepalive == 0 {
+		s.bus.keepalive = defaultKeepalive
 	}
 	if s.hook == nil {
 		s.hook = func(Exchange) {}
@@ -95,7 +108,8 @@ func New(o Options) (*Sim, error) {
 		w = *o.Switches
 	}
 	s.switches.Store(&w)
-	s.hosts.Store(&map[string]host{"login.salesforce.com": {}, "test.salesforce.com": {}})
+	s.hosts.Store(&map[string]host{"login.salesforce.com": {}, "test.salesforce.com": {},
+		PubSubHost: {kind: pubsubHost}, PubSubHostGermany: {kind: pubsubHost}})
 	return s, nil
 }
 
@@ -107,10 +121,11 @@ func (s *Sim) AddApp(a App) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.apps[a.ClientID] != nil {
+	if taken, _ := s.credential(a.ClientID); taken != nil {
 		return fmt.Errorf("sfsim: app %s exists", a.ClientID)
 	}
-	s.apps[a.ClientID] = &app{a}
+	n := len(s.apps) + 1
+	s.apps[a.ClientID] = &app{App: a, id: to18(fmt.Sprintf("0xIWt%010d", n)), consumer: to18(fmt.Sprintf("888Wt%010d", n))}
 	return nil
 }
 
@@ -132,6 +147,7 @@ func (s *Sim) UpdateApp(clientID string, change func(*App)) error {
 		return fmt.Errorf("sfsim: app %s exists", next.ClientID)
 	}
 	delete(s.apps, clientID)
+	s.others = append(s.others, ap.ClientSecret)
 	ap.App = next
 	s.apps[next.ClientID] = ap
 	return nil
@@ -229,6 +245,9 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := hostOnly(r.Host)
 	h, known := (*s.hosts.Load())[name]
 	s.watch(r, name, p)
+	if known && h.kind == pubsubHost {
+		known = pubsubPort(r.Host)
+	}
 	if !known {
 		s.ledger.violate(s.now(), UnknownHost, name, p, "no org has this host")
 		http.Error(w, "unknown host", http.StatusNotFound)

@@ -25,6 +25,12 @@ type Switches struct {
 	// LoserKillsFamily ends the grant when two exchanges of one token overlap, as
 	// a test of Salesforce's own CLI claims. Default false.
 	LoserKillsFamily bool
+	// OldLockWording words the refusal of an exchange while another is under way
+	// as it was until 2024, "expired authorization code". Default false.
+	OldLockWording bool
+	// AddressRefusal words the refusal of an address by the allowlist for refresh
+	// tokens, whose true text nobody published. Empty: "ip restricted".
+	AddressRefusal string
 	// LockPerApp widens the lock of an exchange under way from one refresh token
 	// to all of an app in an org. Default false.
 	LockPerApp bool
@@ -34,11 +40,60 @@ type Switches struct {
 	// IntrospectExtendsSession makes the introspection of an opaque access token
 	// restart its inactivity clock. Default false.
 	IntrospectExtendsSession bool
+	// AudienceMyDomain accepts the org's My Domain as the audience of a JWT
+	// bearer assertion. Default false.
+	AudienceMyDomain bool
+	// AudienceValidationFailed words the refusal of an audience as the
+	// documentation does; field reports have "audience is invalid". Default false.
+	AudienceValidationFailed bool
+	// AssertionOnce refuses an assertion that was presented before. Nothing says
+	// that Salesforce does. Default false; the ledger tells repeated ones anyway.
+	AssertionOnce bool
+	// ExchangeGrantsRefresh makes a token exchange an approval with a refresh
+	// token of its own. Default false.
+	ExchangeGrantsRefresh bool
+	// HybridKeepsRefreshToken makes hybrid_refresh leave the refresh token as it
+	// is although the app rotates. Default false.
+	HybridKeepsRefreshToken bool
+	// FormerPairSurvivesRotate keeps the former consumer key and secret good after
+	// the staged pair was rotated in: they take the slot, in state "rotated", until
+	// it is deleted or 30 days are over. Default false, the harsher reading: they
+	// die at once and the slot shows the new pair.
+	FormerPairSurvivesRotate bool
+	// RotateRevokesTokens ends all grants and access tokens of an app whose pair
+	// is rotated, as is documented for connected apps. Default false.
+	RotateRevokesTokens bool
+	// GrantsBoundToKey makes a refresh token good only with the consumer key that
+	// it was issued under. Default false: any of the app's keys.
+	GrantsBoundToKey bool
+	// FetchOver100Refused refuses a Pub/Sub fetch request for more than 100 events
+	// instead of serving 100. Default false.
+	FetchOver100Refused bool
+	// RefusalAfterHeaders sends a Pub/Sub refusal as response headers and then
+	// trailers instead of trailers only. Default false.
+	RefusalAfterHeaders bool
+	// StreamDiesWithToken ends a running Pub/Sub stream at the first message after
+	// its access token's end. Default false, as documented.
+	StreamDiesWithToken bool
 }
 
 // DefaultSwitches returns the reading that is documented or likelier.
 func DefaultSwitches() Switches {
 	return Switches{IntrospectRotatedIsReuse: true, ReplayKillsFamily: true}
+}
+
+func (w Switches) beingProcessed() string {
+	if w.OldLockWording {
+		return "expired authorization code"
+	}
+	return beingProcessed
+}
+
+func (w Switches) addressRefusal() string {
+	if w.AddressRefusal == "" {
+		return ipRestricted
+	}
+	return w.AddressRefusal
 }
 
 // Switches returns the switches in force.

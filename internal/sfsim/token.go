@@ -97,7 +97,8 @@ func (s *Sim) exchange(q *request, x *TokenRequest) *result {
 	if q.Method != http.MethodPost {
 		return fail("invalid_request", "must use HTTP POST")
 	}
-	if x.GrantType == "refresh_token" {
+	plain, _ := hybrid(x.GrantType)
+	if plain == "refresh_token" {
 		return s.refresh(q, x)
 	}
 	if !s.before(q.Context(), q.fault) {
@@ -108,11 +109,17 @@ func (s *Sim) exchange(q *request, x *TokenRequest) *result {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch x.GrantType {
+	switch plain {
 	case "authorization_code":
 		return s.redeem(q, x)
 	case "client_credentials":
 		return s.clientCredentials(q, x)
+	case jwtBearerGrant:
+		return s.jwtBearer(q, x)
+	case tokenExchangeGrant:
+		return s.tokenExchange(q, x)
+	case "password":
+		return s.password(q)
 	}
 	return fail("unsupported_grant_type", "grant type not supported")
 }
@@ -160,12 +167,12 @@ func (s *Sim) admit(q *request, x *TokenRequest) (*refresh, string, *result) {
 		if s.Switches().IPRestrictedSpends {
 			s.spend(q, x, rt)
 		}
-		return nil, "", fail("invalid_grant", ipRestricted)
+		return nil, "", fail("invalid_grant", s.Switches().addressRefusal())
 	}
 	if token == "" {
 		return nil, "", fail("invalid_request", "missing required parameter: refresh_token")
 	}
-	if rt == nil || rt.grant.app != ap {
+	if rt == nil || rt.grant.app != ap || s.Switches().GrantsBoundToKey && rt.grant.key != q.client {
 		if rt == nil && s.refreshes[token] == nil {
 			s.ledger.violate(s.now(), UnknownRefreshToken, q.name, q.URL.Path, "fingerprint "+Fingerprint(token))
 		}
@@ -176,7 +183,7 @@ func (s *Sim) admit(q *request, x *TokenRequest) (*refresh, string, *result) {
 		if holder == rt {
 			s.concurrent(q, x, rt)
 		}
-		return nil, "", fail("invalid_grant", beingProcessed)
+		return nil, "", fail("invalid_grant", s.Switches().beingProcessed())
 	}
 	s.busy[key] = rt
 	return rt, key, nil
@@ -218,6 +225,9 @@ func (s *Sim) rotate(q *request, x *TokenRequest, rt *refresh) *result {
 	if refused := s.expired(g, now); refused != nil {
 		return refused
 	}
+	if refused := s.login(q, g.org, g.user); refused != nil {
+		return refused
+	}
 	if s.Switches().OldAccessDiesOnRefresh {
 		for _, a := range g.accesses {
 			a.dead.Store(true)
@@ -226,7 +236,8 @@ func (s *Sim) rotate(q *request, x *TokenRequest, rt *refresh) *result {
 	g.used = now
 	g.exchanges++
 	var next *refresh
-	if g.app.RTR && !q.fault.NoRotation {
+	_, ui := hybrid(x.GrantType)
+	if g.app.RTR && !q.fault.NoRotation && !(ui && s.Switches().HybridKeepsRefreshToken) {
 		next = s.extend(g)
 		x.Spent = true
 	}
@@ -293,33 +304,16 @@ func (s *Sim) issue(q *request, x *TokenRequest, a *access, rt *refresh) *result
 			f = append(f, [2]string{"refresh_token", rt.token})
 		}
 	}
-	if secret := a.app.ClientSecret; secret != "" {
-		f = append(f, [2]string{"signature", base64.StdEncoding.EncodeToString(sign([]byte(secret), a.user.identity+at))})
+	if q.signing != "" {
+		f = append(f, [2]string{"signature", base64.StdEncoding.EncodeToString(sign([]byte(q.signing), a.user.identity+at))})
 	}
 	f = append(f, fields{{"scope", a.scope}, {"instance_url", a.org.instance}, {"id", a.user.identity}, {"token_type", "Bearer"}, {"issued_at", at}}...)
 	if a.jwt {
 		f = append(f, [2]string{"token_format", "jwt"})
 	}
+	f = append(f, s.extras(q, a)...)
+	if _, ui := hybrid(x.GrantType); ui {
+		f = append(f, s.sessions(a)...)
+	}
 	return &result{status: http.StatusOK, fields: f, issued: rt}
-}
-
-type secretRule int
-
-const (
-	secretForRefresh secretRule = iota
-	secretAlways                // of apps that have one
-)
-
-// client authenticates the client. Sim.mu is held.
-func (s *Sim) client(q *request, rule secretRule) (*app, *result) {
-	ap := s.apps[q.client]
-	if ap == nil {
-		return nil, fail("invalid_client_id", "client identifier invalid")
-	}
-	missing := q.secret == "" && ap.ClientSecret != "" && (rule == secretAlways || ap.SecretRequiredForRefresh)
-	wrong := q.secret != "" && q.secret != ap.ClientSecret
-	if missing || wrong || q.fault.Refuse == RefuseClient {
-		return nil, fail("invalid_client", "invalid client credentials")
-	}
-	return ap, nil
 }

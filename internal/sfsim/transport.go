@@ -7,6 +7,8 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -28,6 +30,7 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	in := r.Clone(ctx)
 	in.RemoteAddr, in.RequestURI = d.source, r.URL.RequestURI()
+	announce(in)
 	if in.Host == "" {
 		in.Host = r.URL.Host
 	}
@@ -35,7 +38,7 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 		in.Body = http.NoBody
 	}
 	pr, pw := io.Pipe()
-	w := &pipeWriter{header: http.Header{}, body: pw, begun: make(chan struct{})}
+	w := &pipeWriter{header: http.Header{}, body: pw, trailer: http.Header{}, begun: make(chan struct{})}
 	stop := context.AfterFunc(ctx, func() { _ = pr.CloseWithError(ctx.Err()) }) // CloseWithError never fails
 	go func() {                                                                 // ends with the handler
 		defer func() {
@@ -55,21 +58,34 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return &http.Response{
 		Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)), StatusCode: w.status,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.sent, Body: pr, ContentLength: -1, Request: r,
+		Proto: in.Proto, ProtoMajor: in.ProtoMajor, ProtoMinor: in.ProtoMinor,
+		Header: w.sent, Trailer: w.trailer, Body: pr, ContentLength: -1, Request: r,
 	}, nil
+}
+
+// announce does what the wire would: it names the length of a body that has
+// one, and gRPC comes by HTTP/2.
+func announce(in *http.Request) {
+	sends := in.Method == http.MethodPost || in.Method == http.MethodPut || in.Method == http.MethodPatch
+	if in.ContentLength > 0 || sends && in.ContentLength == 0 && (in.Body == nil || in.Body == http.NoBody) {
+		in.Header.Set("Content-Length", strconv.FormatInt(max(0, in.ContentLength), 10))
+	}
+	if strings.HasPrefix(in.Header.Get("Content-Type"), "application/grpc") {
+		in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/2.0", 2, 0
+	}
 }
 
 // pipeWriter is the ResponseWriter of one direct call; only the handler's
 // goroutine writes to it.
 type pipeWriter struct {
-	header http.Header
-	body   *io.PipeWriter
-	once   sync.Once
-	begun  chan struct{} // closed when status, sent and failed are set
-	status int
-	sent   http.Header
-	failed error
+	header  http.Header
+	body    *io.PipeWriter
+	trailer http.Header // filled before the body ends
+	once    sync.Once
+	begun   chan struct{} // closed when status, sent and failed are set
+	status  int
+	sent    http.Header
+	failed  error
 }
 
 func (w *pipeWriter) Header() http.Header { return w.header }
@@ -95,6 +111,11 @@ func (w *pipeWriter) FlushError() error { return nil }
 func (w *pipeWriter) end(panicked any) {
 	if panicked == nil {
 		w.WriteHeader(http.StatusOK)
+		for name, values := range w.header {
+			if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+				w.trailer[http.CanonicalHeaderKey(name)] = values
+			}
+		}
 		_ = w.body.Close() // never fails
 		return
 	}

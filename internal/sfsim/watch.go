@@ -22,7 +22,8 @@ const (
 	ForeignToken        ViolationKind = "foreign token"         // a token of one org at another's host
 	SNIMismatch         ViolationKind = "SNI mismatch"          // the Host header is not the name of the handshake
 	UnknownHost         ViolationKind = "unknown host"
-	SOAPLogin           ViolationKind = "SOAP login" // a client's own username and password
+	SOAPLogin           ViolationKind = "SOAP login"     // a client's own username and password
+	PasswordGrant       ViolationKind = "password grant" // the same at the token endpoint
 )
 
 // Violation is one of them. Detail never holds a secret.
