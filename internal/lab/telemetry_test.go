@@ -251,6 +251,9 @@ func secretsOf(t *testing.T, l *lab.Lab) map[string]string {
 	for org, g := range l.Grants {
 		s["the seed of "+org], s["the first access token of "+org] = g.RefreshToken, g.AccessToken
 	}
+	for i, issued := range l.Sim.Secrets() {
+		s[fmt.Sprintf("secret %d that Salesforce knew", i)] = issued
+	}
 	raw, err := os.ReadFile(filepath.Join(l.StateDir(), "keyset.json"))
 	if err != nil {
 		t.Fatal(err)
