@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/proxy/access"
 	"github.com/sallyport/sallyport/tokens"
@@ -14,16 +16,22 @@ type orgState struct {
 	id       tokens.OrgID
 	injector injector
 	metrics  orgMetrics
+
+	calls, polls *gate
+	shares       map[string]share // By client, empty for local callers. Guarded by the mu of orgs.
 }
 
 // orgs has the orgState of each key.
 type orgs struct {
-	// mu guards of.
+	limit int64 // Of requests under way to an org.
+
+	// mu guards of, and the shares in it.
 	mu sync.Mutex
 	of map[string]*orgState
 }
 
-func (os *orgs) get(key string) *orgState {
+// get returns the state of the org of that key, and what the client of that name has of it.
+func (os *orgs) get(key, client string) (*orgState, share) {
 	os.mu.Lock()
 	defer os.mu.Unlock()
 	o := os.of[key]
@@ -31,16 +39,24 @@ func (os *orgs) get(key string) *orgState {
 		if os.of == nil {
 			os.of = make(map[string]*orgState)
 		}
-		o = &orgState{id: tokens.OrgID(key)}
+		o = &orgState{
+			id: tokens.OrgID(key), calls: newOrgGate(os.limit), polls: newOrgGate(os.limit * pollsPerCall), shares: make(map[string]share),
+		}
 		os.of[key] = o
 	}
-	return o
+	own, ok := o.shares[client]
+	if !ok {
+		own = share{semaphore.NewWeighted(o.calls.share), semaphore.NewWeighted(o.polls.share)}
+		o.shares[client] = own
+	}
+	return o, own
 }
 
 // route is the way to one org.
 type route struct {
 	org   *registry.Org
 	state *orgState
+	share share
 	trip  http.RoundTripper
 }
 
@@ -81,6 +97,6 @@ func (s *Server) route(snap *registry.Snapshot, t *tunnel, wanted string) (route
 	if refusal != nil {
 		return route{}, refusal
 	}
-	state := s.orgs.get(org.Key)
-	return route{org: org, state: state, trip: s.opts.Upstream.RoundTripper(state.id)}, nil
+	state, own := s.orgs.get(org.Key, t.id.Name)
+	return route{org: org, state: state, share: own, trip: s.opts.Upstream.RoundTripper(state.id)}, nil
 }

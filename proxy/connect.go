@@ -22,13 +22,8 @@ const headerOrg = "Sallyport-Org"
 
 var errNoDial = errors.New("goproxy dials nothing: internal/egress is the only way out")
 
-// admission is a CONNECT that was let in.
-type admission struct {
-	tunnel   *tunnel
-	upstream net.Conn // Of a passthrough tunnel; nil to intercept.
-}
-
-type admissionKey struct{}
+// admittedKey is of the tunnel of a CONNECT that was let in.
+type admittedKey struct{}
 
 // newGate makes the goproxy that dispatches what comes in. Its own transport, dialler and certificates are out of use:
 // by default they skip verification, read the environment, and have a public key.
@@ -56,17 +51,17 @@ func (s *Server) newGate() *goproxy.ProxyHttpServer {
 
 // dispatch takes over the connection of a CONNECT that serveConnect let in.
 func (s *Server) dispatch(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
-	a, ok := ctx.Req.Context().Value(admissionKey{}).(*admission)
+	t, ok := ctx.Req.Context().Value(admittedKey{}).(*tunnel)
 	if !ok {
 		return nil, host
 	}
 	return &goproxy.ConnectAction{Action: goproxy.ConnectHijack, Hijack: func(_ *http.Request, c net.Conn, _ *goproxy.ProxyCtx) {
-		a.tunnel.Conn = c
-		if a.upstream != nil {
-			s.splice(a.tunnel, a.upstream)
+		t.Conn = c
+		if t.passthrough {
+			s.splice(t, t.upstream)
 			return
 		}
-		s.intercept(a.tunnel)
+		s.intercept(t)
 	}}, host
 }
 
@@ -77,7 +72,7 @@ func (s *Server) serveFront(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	start := time.Now()
-	a, err := s.admit(r)
+	t, err := s.admit(r)
 	if err != nil {
 		if r.Context().Err() != nil {
 			panic(http.ErrAbortHandler)
@@ -91,42 +86,45 @@ func (s *Server) serveFront(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.tunnels.leave()
-	ctx := context.WithValue(r.Context(), admissionKey{}, a)
+	ctx := context.WithValue(r.Context(), admittedKey{}, t)
 	s.gate.ServeHTTP(&hijackable{ResponseWriter: w}, r.WithContext(ctx))
 }
 
 // admit identifies the caller of a CONNECT and decides. When it returns no error, tunnels.leave must be called.
-func (s *Server) admit(r *http.Request) (*admission, error) {
+func (s *Server) admit(r *http.Request) (*tunnel, error) {
 	if !s.tunnels.enter() {
 		return nil, errShuttingDown
 	}
-	a, err := s.judgeConnect(r)
+	t, err := s.judgeConnect(r)
 	if err != nil {
 		s.tunnels.leave()
 		return nil, err
 	}
-	return a, nil
+	return t, nil
 }
 
-func (s *Server) judgeConnect(r *http.Request) (*admission, error) {
+func (s *Server) judgeConnect(r *http.Request) (*tunnel, error) {
 	target, refusal := access.ParseTarget(r.URL.Host)
 	if refusal != nil {
 		return nil, refusal
 	}
 	front, _ := r.Context().Value(frontKey{}).(*frontConn)
 	local := front != nil && front.local
-	creds, _ := access.ParseBasic(r.Header.Get("Proxy-Authorization"))
+	var creds access.Credentials
+	if v := r.Header["Proxy-Authorization"]; len(v) == 1 { // Which of several counts is anyone's guess: it is as if there were none.
+		creds, _ = access.ParseBasic(v[0])
+	}
 	snap := s.opts.Registry.Snapshot()
 	t := &tunnel{
 		server: s, target: target, local: local, userOrg: creds.Org, connectOrg: r.Header.Get(headerOrg),
 		parent: remoteParent(r.Header), peer: r.RemoteAddr,
 	}
-	id, err := s.identify.Identify(r.Context(), snap, creds, local)
+	id, err := s.identify.Identify(r.Context(), snap, creds, access.Caller{Local: local, Peer: r.RemoteAddr})
 	var overload *access.RefusalError
 	if errors.As(err, &overload) && overload.Code == access.Overloaded && snap.Claimed(target.Host) {
 		// Clients show nothing of a refused CONNECT: this is said inside.
 		t.refusal = overload
-		return &admission{tunnel: t}, nil
+		return t, nil
 	}
 	if err != nil {
 		return nil, err
@@ -137,14 +135,16 @@ func (s *Server) judgeConnect(r *http.Request) (*admission, error) {
 		return nil, refusal
 	}
 	if route == access.Intercept {
-		return &admission{tunnel: t}, nil
+		if len(r.Header[headerOrg]) > 1 { // Said inside, as above.
+			t.refusal = errManyOrgs
+		}
+		return t, nil
 	}
 	t.passthrough = true
-	conn, err := s.opts.Upstream.DialTunnel(r.Context(), id.Name, target.String())
-	if err != nil {
+	if t.upstream, err = s.opts.Upstream.DialTunnel(r.Context(), id.Name, target.String()); err != nil {
 		return nil, err
 	}
-	return &admission{tunnel: t, upstream: conn}, nil
+	return t, nil
 }
 
 // remoteParent reads a client's traceparent (W3C Trace Context). baggage is ignored.

@@ -222,7 +222,12 @@ func TestWhatIsNoTLSInsideATunnel(t *testing.T) {
 // inside completes TLS in a tunnel to acme and speaks HTTP/1.1 by hand.
 func (e *env) inside() *raw {
 	e.t.Helper()
-	c := e.connect(acme + ":443")
+	return e.encrypt(e.connect(acme + ":443"))
+}
+
+// encrypt completes TLS in a tunnel to acme.
+func (e *env) encrypt(c *raw) *raw {
+	e.t.Helper()
 	tc := tls.Client(c, &tls.Config{RootCAs: e.roots, ServerName: acme})
 	if err := tc.Handshake(); err != nil {
 		e.t.Fatal(err)

@@ -71,18 +71,17 @@ func peek(resp *http.Response) []byte {
 		rest = failing{err}
 	}
 	resp.Body = &putBack{Reader: io.MultiReader(bytes.NewReader(raw), rest), Closer: resp.Body}
-	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
-	case "", "identity":
-		return raw
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(bytes.NewReader(raw))
-		if err != nil {
-			return nil
-		}
-		decoded, _ := io.ReadAll(io.LimitReader(z, maxJudged)) // What was cut short is judged as far as it goes.
-		return decoded
+	return decoded(raw, resp.Header.Get("Content-Encoding"))
+}
+
+// unzipped decodes gzip. What was cut short is judged as far as it goes.
+func unzipped(r io.Reader) []byte {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil
 	}
-	return nil
+	b, _ := io.ReadAll(io.LimitReader(z, maxJudged))
+	return b
 }
 
 type putBack struct {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -101,8 +102,35 @@ func (ts *tunnels) closeAll(last bool, match func(*tunnel) bool) {
 	ts.closed = ts.closed || last
 	for t := range ts.all {
 		if match(t) {
-			// The socket only: what waits on it wakes, and closes the tunnel itself.
-			t.Conn.Close()
+			t.cut()
+		}
+	}
+}
+
+// cut ends t from outside: whatever waits, for the client or for the other side, wakes and closes t itself.
+func (t *tunnel) cut() {
+	socketOf(t.Conn).Close()
+	if t.upstream != nil {
+		t.upstream.Close()
+	}
+	if l := t.lane.Load(); l != nil {
+		// It may not see that its client is gone: who sent the beginning of another request isn't watched any more.
+		l.cancel()
+	}
+}
+
+// socketOf returns the connection below TLS, whose own Close writes, and so may wait for a client that doesn't read.
+func socketOf(c net.Conn) net.Conn {
+	for {
+		switch over := c.(type) {
+		case *readAhead:
+			c = over.Conn
+		case *frontConn:
+			c = over.Conn
+		case *tls.Conn:
+			c = over.NetConn()
+		default:
+			return c
 		}
 	}
 }

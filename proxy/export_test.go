@@ -46,7 +46,7 @@ func (l Leaves) Server(c net.Conn, host string) *tls.Conn {
 func (s *Server) HotPath(host, user string, h map[string][]string, path, query string) func() string {
 	target, _ := access.ParseTarget(host)
 	creds := access.Credentials{Name: user, Secret: secret.NewText("pass")}
-	id, err := s.identify.Identify(context.Background(), s.opts.Registry.Snapshot(), creds, false)
+	id, err := s.identify.Identify(context.Background(), s.opts.Registry.Snapshot(), creds, access.Caller{})
 	if err != nil {
 		panic(err)
 	}

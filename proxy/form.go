@@ -40,7 +40,7 @@ func formOf(path string, grpc bool) form {
 		return formBulk
 	case isSOAP(path):
 		return formSOAP
-	case strings.HasPrefix(path, "/cometd/"):
+	case isCometD(path):
 		return formCometD
 	}
 	return formJSON

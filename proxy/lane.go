@@ -163,7 +163,7 @@ func (l *lane) serve(d *desk, p *plainHead) (again bool) {
 			}
 		}
 	}()
-	d.w = laneWriter{conn: l.conn.Conn, buf: d.buf[:0], head: p.method == http.MethodHead, draining: &s.draining}
+	d.w = laneWriter{conn: l.conn.Conn, buf: d.buf[:0], head: p.method == http.MethodHead, stall: s.opts.StallTimeout, draining: &s.draining}
 	r := p.request(l.base)
 	d.call = call{server: s, tunnel: l.tunnel, w: &d.w, lean: &d.w, r: r, start: time.Now(), path: p.path, bind: s.bind(l.tunnel)}
 	d.call.run()

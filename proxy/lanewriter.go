@@ -25,10 +25,13 @@ type laneWriter struct {
 	header http.Header
 	head   bool // Of a HEAD request: the answer has no body.
 	last   bool // The connection ends after the answer.
+	// stall is how long the client may take nothing of what is written at a time; none when zero.
+	stall time.Duration
 	// draining, when it isn't nil, says at the head that no further request is taken.
 	draining *atomic.Bool
 
 	began   bool // The head is in buf or written.
+	sent    bool // Something was written.
 	bodied  bool // There may be a body.
 	chunked bool
 	left    int64 // Of the Content-Length.
@@ -178,8 +181,32 @@ func (w *laneWriter) put(p []byte) {
 
 func (w *laneWriter) write(p []byte) {
 	if w.err == nil && len(p) > 0 {
-		_, w.err = w.conn.Write(p)
+		w.sent = true
+		w.err = writeWithin(w.conn, p, w.stall)
 	}
+}
+
+// writeWithin writes p to c, which must take it within the limit; there is none when that is zero. The deadline goes
+// afterwards: TLS writes by itself too.
+func writeWithin(c net.Conn, p []byte, limit time.Duration) error {
+	if limit > 0 {
+		if err := c.SetWriteDeadline(time.Now().Add(limit)); err != nil {
+			return err
+		}
+	}
+	if _, err := c.Write(p); err != nil || limit == 0 {
+		return err
+	}
+	return c.SetWriteDeadline(time.Time{})
+}
+
+// takeBack forgets an answer of which nothing was written yet, so that another can be; false when it is too late.
+func (w *laneWriter) takeBack() bool {
+	if w.sent {
+		return false
+	}
+	*w = laneWriter{conn: w.conn, buf: w.buf[:0], head: w.head, stall: w.stall, draining: w.draining}
+	return true
 }
 
 // Flush implements http.Flusher.

@@ -139,13 +139,24 @@ func (c *innerConn) Read(b []byte) (int, error) {
 }
 
 // Write implements net.Conn.
-func (c *innerConn) Write(b []byte) (int, error) { return writeOwn(c.Conn, b) }
+func (c *innerConn) Write(b []byte) (int, error) {
+	// What net/http writes at a time is small: a client that takes it takes it whole.
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.tunnel.server.opts.StallTimeout)); err != nil {
+		return 0, err
+	}
+	n, err := writeOwn(c.Conn, b)
+	if err != nil {
+		return n, err
+	}
+	return n, c.Conn.SetWriteDeadline(time.Time{}) // TLS writes by itself too.
+}
 
 // handOver is a listener whose connections are handed to it after their CONNECT and TLS handshake.
 type handOver struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
+	conns   chan net.Conn
+	done    chan struct{}
+	once    sync.Once
+	serving func() // Called at the first Accept: the server has set itself up and serves nobody yet.
 }
 
 func newHandOver() *handOver { return &handOver{conns: make(chan net.Conn), done: make(chan struct{})} }
@@ -162,6 +173,10 @@ func (h *handOver) give(c net.Conn) bool {
 
 // Accept implements net.Listener.
 func (h *handOver) Accept() (net.Conn, error) {
+	if h.serving != nil {
+		h.serving()
+		h.serving = nil
+	}
 	select {
 	case c := <-h.conns:
 		return c, nil

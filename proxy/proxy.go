@@ -25,6 +25,7 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	handshakeTimeout  = 10 * time.Second
 	frontIdleTimeout  = 2 * time.Minute
+	frontWriteTimeout = time.Minute // From the head of a CONNECT to the end of its refusal; a tunnel has none.
 	tunnelIdleTimeout = 10 * time.Minute
 )
 
@@ -45,6 +46,14 @@ type Options struct {
 	MaxReplayBody, MaxReplayMemory int64
 	// IdleTimeout ends a tunnel on which nothing happens; 10 minutes when zero.
 	IdleTimeout time.Duration
+	// StallTimeout ends a request whose client sends nothing of its body, or takes nothing of its answer, for so long; a
+	// minute when zero.
+	StallTimeout time.Duration
+	// MaxUpstream is how many requests of one org may be under way upstream at a time, each on a connection of its own,
+	// beside four times as many long polls of CometD; 512 when zero. Of both, one client may have three quarters.
+	MaxUpstream int
+	// UpstreamWait is how long a request beyond that waits before it is refused as overloaded; 5 s when zero.
+	UpstreamWait time.Duration
 
 	Tracer trace.Tracer // Nil: no spans.
 	Meter  metric.Meter // Nil: no metrics.
@@ -72,6 +81,15 @@ func (o Options) withDefaults() Options {
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = tunnelIdleTimeout
 	}
+	if o.StallTimeout == 0 {
+		o.StallTimeout = stallTimeout
+	}
+	if o.MaxUpstream == 0 {
+		o.MaxUpstream = maxUpstream
+	}
+	if o.UpstreamWait == 0 {
+		o.UpstreamWait = upstreamWait
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -86,7 +104,8 @@ func (o Options) check() error {
 	if o.Registry == nil || o.Tokens == nil || o.Upstream == nil || o.Authority == nil {
 		errs = append(errs, errors.New("proxy: Registry, Tokens, Upstream and Authority are required"))
 	}
-	if o.MaxConnections < 0 || o.MaxReplayBody < 0 || o.MaxReplayMemory < 0 || o.IdleTimeout < 0 {
+	if o.MaxConnections < 0 || o.MaxReplayBody < 0 || o.MaxReplayMemory < 0 || o.IdleTimeout < 0 ||
+		o.StallTimeout < 0 || o.MaxUpstream < 0 || o.UpstreamWait < 0 {
 		errs = append(errs, errors.New("proxy: limits must not be negative"))
 	}
 	return errors.Join(errs...)
@@ -139,6 +158,7 @@ func New(o Options) (*Server, error) {
 		leaves:    leaves,
 		handOver:  newHandOver(),
 		replay:    budget{limit: o.MaxReplayMemory},
+		orgs:      orgs{limit: int64(o.MaxUpstream)},
 		stopping:  make(chan struct{}),
 		innerDone: make(chan struct{}),
 	}
@@ -154,6 +174,7 @@ func New(o Options) (*Server, error) {
 		Protocols:         &http1,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       frontIdleTimeout,
+		WriteTimeout:      frontWriteTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          faults,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -164,7 +185,7 @@ func New(o Options) (*Server, error) {
 		Handler: http.HandlerFunc(s.serveRequest),
 		// Each stream may hold a connection upstream. net/http runs the handlers of streams that were reset up to four
 		// times this number.
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 100},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 100, WriteByteTimeout: o.StallTimeout},
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       o.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -173,6 +194,7 @@ func New(o Options) (*Server, error) {
 			return context.WithValue(ctx, tunnelKey{}, tunnelOf(c))
 		},
 	}
+	s.handOver.serving = func() { keepScheme(s.inner) }
 	s.unsubscribe = o.Registry.Subscribe(s.registryChanged)
 	go func() { // Ends when Drain shuts inner down.
 		defer close(s.innerDone)

@@ -52,6 +52,8 @@ var (
 	errSessionRejected = &access.RefusalError{Code: access.Code(tokens.CodeSessionRejected),
 		Message: "Salesforce refuses a session that was only just issued: check the user's and the app's session settings, " +
 			"login hours and IP restrictions; asking again won't help until they are mended"}
+	errManyOrgs = &access.RefusalError{Code: access.OrgAmbiguous,
+		Message: "there is more than one " + headerOrg + " header: send one"}
 	errUpgrade = &access.RefusalError{Code: access.RequestNotAllowed,
 		Message: "Upgrade is never forwarded: no Salesforce API uses it"}
 	errNoSOAP = &access.RefusalError{Code: access.RequestNotAllowed,
@@ -72,6 +74,7 @@ type answer struct {
 func explain(err error) answer {
 	var refusal *access.RefusalError
 	var token *tokens.Error
+	var busy *egress.BusyError
 	switch {
 	case errors.As(err, &refusal):
 		return answerOf(refusal.Code, refusal.Message, refusal.RetryAfter)
@@ -80,6 +83,8 @@ func explain(err error) answer {
 			return answerOf(access.Code(tokens.CodeUnavailable), token.Error(), token.RetryAfter)
 		}
 		return answerOf(access.Code(token.Code), token.Error(), token.RetryAfter)
+	case errors.As(err, &busy):
+		return answerOf(access.Overloaded, busy.Error(), 0)
 	}
 	switch egress.Classify(err) {
 	case egress.ClassAddressNotAllowed:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sallyport/sallyport/proxy/access"
 	"github.com/sallyport/sallyport/tokens"
@@ -33,6 +34,8 @@ type call struct {
 	carrier carrier
 	body    *replayBody
 	scanned *access.Scanned
+	gate    *gate // Which it went through; nil before.
+	share   *semaphore.Weighted
 
 	token    tokens.Token
 	attempts int
@@ -70,6 +73,7 @@ func (c *call) run() {
 	}
 	defer c.bind.limit.end()
 	defer c.releaseBody()
+	defer c.leave()
 	resp, err := c.send()
 	if err != nil {
 		c.fail(err)
@@ -133,9 +137,12 @@ func (c *call) judge() error {
 	return nil
 }
 
-// plainly refuses what would be judged otherwise than it is sent: a query that ends the request line, which HTTP/2 lets
-// through, and a method's override that leaves with the connection's own headers.
+// plainly refuses what would be judged otherwise than it is sent: a method or a query that ends the request line, which
+// HTTP/2 lets through, and a method's override that leaves with the connection's own headers.
 func plainly(r *http.Request) *access.RefusalError {
+	if !all(r.Method, &tokenBytes) {
+		return &access.RefusalError{Code: access.BadRequest, Message: "the request's method has a character that no method has"}
+	}
 	for i := range len(r.URL.RawQuery) {
 		if c := r.URL.RawQuery[i]; c <= ' ' || c == 0x7f || c == '#' {
 			return &access.RefusalError{Code: access.BadRequest, Message: "the query has a character that must be escaped"}
@@ -186,7 +193,7 @@ func (c *call) chooseOrg() *access.RefusalError {
 	v := c.r.Header[headerOrg]
 	switch {
 	case len(v) > 1:
-		return &access.RefusalError{Code: access.OrgAmbiguous, Message: "the request has more than one " + headerOrg + " header"}
+		return errManyOrgs
 	case len(v) == 1 && v[0] != "":
 		to, refusal := c.server.route(c.bind.snap, c.tunnel, v[0])
 		c.to = to
@@ -238,7 +245,7 @@ func (c *call) rewrite(path, send string) {
 }
 
 func (c *call) wrapBody(out *http.Request) {
-	src := out.Body
+	var src io.ReadCloser = newUpload(out.Body, c.w, c.server.opts.StallTimeout)
 	if len(out.Trailer) > 0 {
 		src = passTrailers(out, src)
 	}
@@ -272,6 +279,10 @@ func (c *call) fail(err error) {
 				err = refusal
 			}
 		}
+	}
+	if errors.Is(c.body.failed(), errUploadStalled) {
+		c.w.Header().Set("Connection", "close")
+		err = errUploadStalled
 	}
 	if gone(c.r.Context(), err) || c.uploadBroke(err) {
 		c.abort()

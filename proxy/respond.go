@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -33,13 +34,14 @@ func (c *call) respond(resp *http.Response) {
 		}
 		h["Trailer"] = []string{strings.Join(names, ", ")}
 	}
-	c.status = resp.StatusCode
-	c.w.WriteHeader(resp.StatusCode)
 	if resp.Body == http.NoBody || c.r.Method == http.MethodHead {
+		c.begin(resp.StatusCode)
 		c.firstByte = time.Now()
 		return
 	}
-	c.copy(resp)
+	if !c.copy(resp) {
+		return
+	}
 	for name, values := range resp.Trailer {
 		if len(resp.Trailer) != announced {
 			name = http.TrailerPrefix + name
@@ -48,50 +50,115 @@ func (c *call) respond(resp *http.Response) {
 	}
 }
 
+// begin writes the head, into a buffer.
+func (c *call) begin(status int) {
+	c.status = status
+	c.w.WriteHeader(status)
+}
+
 // copy copies the body, flushed after each read unless that was the last: a short answer leaves in one piece, and
-// nothing waits for more to come. What is cut upstream is cut for the client.
-func (c *call) copy(resp *http.Response) {
-	var buf *[]byte
-	defer func() {
-		if buf != nil {
-			buffers.Put(buf)
-		}
-	}()
+// nothing waits for more to come. The head waits for the first read: one that fails there is answered like any other that
+// Salesforce didn't answer, and false is returned. What is cut upstream later is cut for the client.
+func (c *call) copy(resp *http.Response) bool {
+	var t transfer
+	defer t.end()
 	flusher, _ := c.w.(http.Flusher)
-	for {
-		n, err := c.copyOnce(resp.Body, &buf)
+	for first := true; ; first = false {
+		n, err := c.copyOnce(resp, &t, first)
 		c.written += int64(n)
-		if flusher != nil && err == nil && (n == 0 && c.firstByte.IsZero() || n > 0 && c.written != resp.ContentLength) {
+		failed := err != nil && !errors.Is(err, io.EOF)
+		if failed && c.written == 0 && first {
+			c.unanswered(err)
+			return false
+		}
+		if flusher != nil && (err == nil && (n == 0 && c.firstByte.IsZero() || n > 0 && c.written != resp.ContentLength) || failed && n > 0) {
+			t.begin(c)
 			flusher.Flush()
+			t.ended(c)
 		}
 		if c.firstByte.IsZero() && n > 0 {
 			c.firstByte = time.Now()
 		}
-		if errors.Is(err, io.EOF) {
-			return
+		if failed {
+			c.abort()
 		}
 		if err != nil {
-			c.abort()
+			return true
 		}
 	}
 }
 
-// copyOnce reads once and writes what it read: by way of buf, which is taken when it is needed, unless the answer fits
-// where it is written from.
-func (c *call) copyOnce(body io.Reader, buf **[]byte) (int, error) {
+// unanswered takes back the head of an answer that broke off before its first byte, and answers err.
+func (c *call) unanswered(err error) {
+	switch {
+	case c.lean == nil:
+		clear(c.w.Header())
+	case !c.lean.takeBack():
+		c.abort()
+	}
+	c.fail(fmt.Errorf("Salesforce's answer broke off before its first byte: %w", err))
+}
+
+// transfer is what copying needs while it is under way.
+type transfer struct {
+	buf   *[]byte
+	stall *stall // Of an answer by HTTP/2, whose client may keep one stream from going on.
+}
+
+// begin starts the clock of a write, which [transfer.ended] stops.
+func (t *transfer) begin(c *call) {
+	if c.r.ProtoMajor == 1 { // Its connection has a limit of its own.
+		return
+	}
+	if t.stall == nil {
+		t.stall = stalls.Get().(*stall)
+		t.stall.limit = c.server.opts.StallTimeout
+	}
+	t.stall.begin(c.w)
+}
+
+func (t *transfer) ended(c *call) {
+	if t.stall != nil && t.stall.end() {
+		t.stall = nil // It is spent.
+		c.abort()
+	}
+}
+
+// end gives back what was taken.
+func (t *transfer) end() {
+	if t.buf != nil {
+		buffers.Put(t.buf)
+	}
+	if t.stall != nil && !t.stall.end() {
+		stalls.Put(t.stall)
+	}
+}
+
+// copyOnce reads once and writes what it read, behind the head if that is the first: by way of a buffer, which is taken
+// when it is needed, unless the answer fits where it is written from.
+func (c *call) copyOnce(resp *http.Response, t *transfer, first bool) (int, error) {
 	if c.lean != nil {
+		if first {
+			c.begin(resp.StatusCode)
+		}
 		if room := c.lean.room(); room != nil {
-			n, err := body.Read(room)
+			n, err := resp.Body.Read(room)
 			c.lean.took(n)
 			return n, err
 		}
 	}
-	if *buf == nil {
-		*buf = getBuffer()
+	if t.buf == nil {
+		t.buf = getBuffer()
 	}
-	n, err := body.Read(**buf)
+	n, err := resp.Body.Read(*t.buf)
+	if c.lean == nil && first && (n > 0 || err == nil || errors.Is(err, io.EOF)) {
+		c.begin(resp.StatusCode)
+	}
 	if n > 0 {
-		if _, werr := c.w.Write((**buf)[:n]); werr != nil {
+		t.begin(c)
+		_, werr := c.w.Write((*t.buf)[:n])
+		t.ended(c)
+		if werr != nil {
 			c.abort()
 		}
 	}

@@ -19,43 +19,86 @@ func (c *call) send() (*http.Response, error) {
 	before := time.Now()
 	token, err := issue.Token(ctx, org.id)
 	c.waited += time.Since(before)
+	if err == nil {
+		err = c.enter(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
 	for {
-		if err != nil {
-			return nil, err
-		}
 		c.attempts++
 		c.token = token
 		org.injector.fill(c.r.Header, c.carrier, token.Access)
 		c.sent = time.Now()
-		var resp *http.Response
-		if resp, err = c.to.trip.RoundTrip(c.r); err != nil {
+		resp, told, err := c.attempt()
+		if err != nil {
 			return nil, err
 		}
-		c.answered = time.Now()
-		if !mayBeDead(c.carrier, c.path, resp.StatusCode) || !isDead(c.carrier, c.path, resp.StatusCode, peek(resp)) {
+		if told == alive {
 			if resp.StatusCode < http.StatusBadRequest {
 				issue.Used(org.id, token)
 			}
 			return resp, nil
 		}
 		// Another 401 would make clients refresh and come back for ever.
-		if c.attempts > 1 || token.IssuedAt.After(c.start) {
+		if told == dead && (c.attempts > 1 || token.IssuedAt.After(c.start)) {
 			resp.Body.Close()
 			return nil, errSessionRejected
 		}
-		if c.body != nil {
-			again, ok := c.body.next()
-			if !ok {
+		if told == partly || !c.rewind() {
+			if c.attempts == 1 && !token.IssuedAt.After(c.start) {
 				c.replaceLater(token)
-				return resp, nil
 			}
-			c.r.Body = again
+			return resp, nil
 		}
 		resp.Body.Close()
 		before = time.Now()
 		token, err = issue.Replace(ctx, org.id, token)
 		c.waited += time.Since(before)
+		if err != nil {
+			return nil, err
+		}
 	}
+}
+
+// attempt sends the request as it is and judges its answer.
+func (c *call) attempt() (*http.Response, verdict, error) {
+	r, cancel := c.r, context.CancelFunc(nil)
+	if isCometD(c.path) {
+		var ctx context.Context
+		ctx, cancel = context.WithCancel(r.Context())
+		r = r.WithContext(ctx)
+	}
+	resp, err := c.to.trip.RoundTrip(r)
+	if err != nil {
+		if cancel != nil {
+			cancel()
+		}
+		return nil, alive, err
+	}
+	c.answered = time.Now()
+	switch {
+	case cancel != nil && resp.StatusCode == http.StatusOK:
+		return resp, judgeCometD(peekWhole(resp, cancel)), nil
+	case cancel != nil:
+		resp.Body = &closing{resp.Body, cancel}
+	}
+	if mayBeDead(c.carrier, c.path, resp.StatusCode) && isDead(c.carrier, c.path, resp.StatusCode, peek(resp)) {
+		return resp, dead, nil
+	}
+	return resp, alive, nil
+}
+
+// rewind makes the request ready to be sent again, if it can be.
+func (c *call) rewind() bool {
+	if c.body == nil {
+		return true
+	}
+	again, ok := c.body.next()
+	if ok {
+		c.r.Body = again
+	}
+	return ok
 }
 
 // replaceLater replaces a token whose request can't be sent again, so that the client's next one finds a live one.

@@ -38,6 +38,7 @@ type tunnel struct {
 	peer        string
 	local       bool
 	passthrough bool
+	upstream    net.Conn             // Of a passthrough tunnel; nil to intercept.
 	refusal     *access.RefusalError // Why every request inside is refused; nil usually.
 	ahead       []byte               // Read before TLS; used by the handshake's first Read only.
 	binding     atomic.Pointer[binding]

@@ -27,6 +27,8 @@ type Egress struct {
 	// One of each for a source address, the zero Addr when none is configured. Never changed after New.
 	transports map[netip.Addr]*http.Transport
 	tls        map[netip.Addr]*tls.Config
+
+	open connections // Of transports.
 }
 
 // New checks o and returns an Egress that has connected to nothing yet. Its error is an [OptionError] or several,
@@ -44,6 +46,7 @@ func New(o Options) (*Egress, error) {
 		sources:    newSources(o.SourceAddresses),
 		transports: make(map[netip.Addr]*http.Transport),
 		tls:        make(map[netip.Addr]*tls.Config),
+		open:       connections{limit: o.MaxPerHost, open: make(map[target]int)},
 	}
 	e.tunnels = e.sources
 	if len(o.TunnelAddresses) > 0 {

@@ -103,6 +103,18 @@ func (e *TLSError) Error() string { return fmt.Sprintf("TLS with %s failed: %v",
 // Unwrap returns the cause.
 func (e *TLSError) Unwrap() error { return e.Err }
 
+// BusyError says that there are as many connections to Host as may be, all in use; [Classify] counts it as unreachable.
+// Nothing was sent; trying again is safe and helps once one of them ends.
+type BusyError struct {
+	Host string // host:port
+	Open int
+}
+
+// Error implements error.
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("%d connections to %s are in use, as many as may be: try again", e.Open, e.Host)
+}
+
 // Class is a kind of failure in one short word, fit for a metric's error.type.
 type Class string
 
@@ -130,7 +142,7 @@ func Classify(err error) Class {
 		return ClassTLS
 	case errors.Is(err, context.Canceled):
 		return ClassCanceled
-	case as[*UnreachableError](err):
+	case as[*UnreachableError](err), as[*BusyError](err):
 		return ClassUnreachable
 	case isTimeout(err):
 		return ClassTimeout
@@ -142,7 +154,8 @@ func Classify(err error) Class {
 // NotSent reports whether err proves that no byte of a request left: it happened while a connection was made. An err
 // that proves nothing gives false.
 func NotSent(err error) bool {
-	return as[*AddressNotAllowedError](err) || as[*SourceError](err) || as[*TLSError](err) || as[*UnreachableError](err)
+	return as[*AddressNotAllowedError](err) || as[*SourceError](err) || as[*TLSError](err) || as[*UnreachableError](err) ||
+		as[*BusyError](err)
 }
 
 func as[E error](err error) bool {

@@ -93,9 +93,9 @@ func (l *lane) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (l *lane) dial(ctx context.Context, addr string) (*laneConn, error) {
 	c := &laneConn{lane: l, addr: addr}
-	conn, err := l.egress.dialHTTP(ctx, l.source, addr, func(tcp *net.TCPConn) (net.Conn, error) {
+	conn, err := l.egress.dialHTTP(ctx, l.source, addr, func(tcp *net.TCPConn, leave func()) (net.Conn, error) {
 		raw, err := tcp.SyscallConn()
-		c.sock = &laneSocket{TCPConn: tcp, raw: raw}
+		c.sock = &laneSocket{TCPConn: tcp, raw: raw, leave: leave}
 		return c.sock, err
 	})
 	if err != nil {
@@ -348,8 +348,15 @@ func (nothing) Temporary() bool { return true }
 // laneSocket is a TCP connection that can be asked whether the peer said anything, without waiting for it.
 type laneSocket struct {
 	*net.TCPConn
-	raw syscall.RawConn
-	now bool // Read doesn't wait. Used by the reader only.
+	raw   syscall.RawConn
+	leave func() // Ends the counting.
+	now   bool   // Read doesn't wait. Used by the reader only.
+}
+
+// Close implements net.Conn.
+func (s *laneSocket) Close() error {
+	s.leave()
+	return s.TCPConn.Close()
 }
 
 // readDescriptor calls read with fd as the system's own type.

@@ -38,6 +38,7 @@ type Options struct {
 	UpstreamTimeout  time.Duration // From the request's last byte to the answer's first; 0: 11 min.
 	IdleTimeout      time.Duration // An idle pooled connection is closed after it; 0: 90 s.
 	MaxIdlePerHost   int           // Idle pooled connections for a source address and host; 0: 512.
+	MaxPerHost       int           // Pooled connections for a source address and host, whatever they do; 0: 4096.
 	MaxIdle          int           // Idle pooled connections for a source address; 0: 8192.
 }
 
@@ -64,6 +65,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxIdlePerHost == 0 {
 		o.MaxIdlePerHost = 512
+	}
+	if o.MaxPerHost == 0 {
+		o.MaxPerHost = 4096
 	}
 	if o.MaxIdle == 0 {
 		o.MaxIdle = 8192
@@ -129,7 +133,7 @@ func (o Options) check() (map[string]netip.AddrPort, error) {
 			fault(name, "%v is negative", d)
 		}
 	}
-	if o.MaxIdlePerHost < 0 || o.MaxIdle < 0 {
+	if o.MaxIdlePerHost < 0 || o.MaxIdle < 0 || o.MaxPerHost < 0 {
 		fault("MaxIdle", "a negative number of connections")
 	}
 	return resolve, errors.Join(faults...)

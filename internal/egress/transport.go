@@ -61,7 +61,9 @@ func (e *Egress) newTransport(source netip.Addr) *http.Transport {
 			return nil, errPlain
 		},
 		DialTLSContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-			return e.dialHTTP(ctx, source, addr, plainSocket)
+			return e.dialHTTP(ctx, source, addr, func(c *net.TCPConn, leave func()) (net.Conn, error) {
+				return &countedSocket{c, leave}, nil
+			})
 		},
 		DisableCompression:     true,
 		ResponseHeaderTimeout:  e.opts.UpstreamTimeout,
@@ -86,15 +88,29 @@ func (r registered) RoundTrip(req *http.Request) (*http.Response, error) {
 	return r.Lane.RoundTrip(req)
 }
 
-// dialHTTP returns a TLS connection to addr, "host:port", for HTTP/1.1.
-func (e *Egress) dialHTTP(ctx context.Context, source netip.Addr, addr string, wrap onSocket) (*tls.Conn, error) {
+// dialHTTP returns a TLS connection to addr, "host:port", for HTTP/1.1. wrap makes its socket, whose Close must call
+// leave. It fails with a [BusyError] when there are as many connections to addr as may be, none of which idles.
+func (e *Egress) dialHTTP(ctx context.Context, source netip.Addr, addr string, wrap func(c *net.TCPConn, leave func()) (net.Conn, error)) (*tls.Conn, error) {
 	host, port, err := splitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := e.connect(ctx, source, host, port, wrap)
+	to := target{source, joinHostPort(host, port)}
+	leave, ok := e.open.enter(to)
+	if !ok {
+		e.transports[source].CloseIdleConnections() // The lane's too.
+		if leave, ok = e.open.enter(to); !ok {
+			return nil, &BusyError{Host: to.addr, Open: e.open.limit}
+		}
+	}
+	conn, err := e.connect(ctx, source, host, port, func(c *net.TCPConn) (net.Conn, error) { return wrap(c, leave) })
 	if err != nil {
+		leave()
 		return nil, err
 	}
-	return handshake(ctx, conn, e.tls[source], host, joinHostPort(host, port), e.opts.HandshakeTimeout)
+	secured, err := handshake(ctx, conn, e.tls[source], host, to.addr, e.opts.HandshakeTimeout)
+	if err != nil {
+		leave()
+	}
+	return secured, err
 }

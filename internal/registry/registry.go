@@ -84,7 +84,7 @@ func (r *Registry) Apply(ctx context.Context, c Change) (Diff, error) {
 // secrets of a client are valid, so that one can be rolled over into the next. It fails with an [UnknownError], or as
 // Apply does; after an error of the store, a second call is safe but may end both earlier secrets.
 func (r *Registry) AddClientSecret(ctx context.Context, name string) (secret.Text, error) {
-	s := newSecret()
+	s := GenerateSecret()
 	h, err := HashSecret(s)
 	if err != nil {
 		return secret.Text{}, err

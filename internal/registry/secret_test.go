@@ -41,7 +41,7 @@ func TestTheNewestTwoSecretsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(third.Reveal()) != 43 || !valid(r, third) || valid(r, first) || !valid(r, secret.NewText("second-secret")) {
+	if len(third.Reveal()) != 52 || !valid(r, third) || valid(r, first) || !valid(r, secret.NewText("second-secret")) {
 		t.Error("not the newest two secrets are valid")
 	}
 	c.Clients[0].Secret = secret.Text{}
@@ -72,5 +72,46 @@ func TestHashSecret(t *testing.T) {
 	}
 	if _, err := registry.HashSecret(secret.Text{}); err == nil {
 		t.Error("an empty secret was hashed")
+	}
+}
+
+func TestHashesOfGeneratedSecrets(t *testing.T) {
+	made := registry.GenerateSecret()
+	h, err := registry.HashSecret(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _ := registry.HashSecret(made)
+	if !registry.IsGenerated(made) || !registry.IsFastHash(h) || h == again || strings.Contains(h, made.Reveal()[4:]) {
+		t.Errorf("hashes %q and %q", h, again)
+	}
+	if !registry.VerifySecret(h, made) || registry.VerifySecret(h, registry.GenerateSecret()) || registry.VerifySecret(h, secret.Text{}) {
+		t.Error("another secret verifies, or this one doesn't")
+	}
+	for name, hash := range map[string]string{
+		"nothing": "hmac-sha256:", "no salt": "hmac-sha256::" + strings.SplitN(h, ":", 3)[2], "no sum": h[:strings.LastIndex(h, ":")+1], "no base64": h + "!",
+	} {
+		if registry.VerifySecret(hash, made) {
+			t.Errorf("a hash with %s verifies", name)
+		}
+	}
+	for name, s := range map[string]string{
+		"a secret of an earlier version":   "dGhpcyBpcyBhIHNlY3JldCBvZiAyNTYgYml0cyE9PT0",
+		"another version":                  "sp2_" + made.Reveal()[4:],
+		"one that was cut":                 made.Reveal()[:40],
+		"one that somebody made up":        "sp1_" + strings.Repeat("a", 48),
+		"one with a line break behind it":  made.Reveal() + "\n",
+		"one that is padded like base64":   made.Reveal() + "=",
+		"a prefix and nothing behind it":   "sp1_",
+		"one with a wrong letter in it":    made.Reveal()[:10] + "%" + made.Reveal()[11:],
+		"nothing, which is never a secret": "",
+	} {
+		if registry.IsGenerated(secret.NewText(s)) {
+			t.Errorf("%s counts as generated", name)
+		}
+	}
+	slow, err := registry.HashSecret(secret.NewText("sp1_chosen"))
+	if err != nil || registry.IsFastHash(slow) || !registry.VerifySecret(slow, secret.NewText("sp1_chosen")) {
+		t.Errorf("a chosen secret that begins alike: %q, %v", slow, err)
 	}
 }

@@ -32,8 +32,13 @@ const (
 // maxHashes is how many secrets of a client are valid at a time. A wrong guess always costs as many comparisons.
 const maxHashes = 2
 
-// dummyHash makes, once a process, the hash of a secret that nobody knows.
-var dummyHash = sync.OnceValues(func() (string, error) { return registry.HashSecret(secret.NewText(rand.Text())) })
+// dummies makes, once a process, a slow and a fast hash of secrets that nobody knows.
+var dummies = sync.OnceValues(func() (d [2]string, err error) {
+	var slow, fast error
+	d[0], slow = registry.HashSecret(secret.NewText(rand.Text()))
+	d[1], fast = registry.HashSecret(registry.GenerateSecret())
+	return d, errors.Join(slow, fast)
+})
 
 type digest = [sha256.Size]byte
 
@@ -58,28 +63,42 @@ func (i Identity) Label() string {
 // IdentifyOptions configure [NewIdentifier]. The zero value works.
 type IdentifyOptions struct {
 	Local LocalCallers
-	// Verify reports whether a hash was made of a secret, slowly. [registry.VerifySecret] when nil.
+	// Verify reports whether a hash was made of a secret. [registry.VerifySecret] when nil.
 	Verify func(hash string, s secret.Text) bool
 	// Concurrent is how many slow hashes are computed at a time: one a CPU when zero.
 	Concurrent int
-	// Wait is how long a caller waits for its turn before it is refused as overloaded: 5 s when zero.
+	// Wait is how long a caller waits for its turn, behind others of its source, before it is refused as overloaded: 5 s when zero.
 	Wait time.Duration
 	// Remembered is how many verified secrets are kept: 4096 when zero.
 	Remembered int
 }
 
-// Identifier tells callers by their credentials. A slow hash is computed once for a name and secret; then a keyed
-// digest of both stands for it, until the registry no longer has that hash. It is safe for concurrent use.
-type Identifier struct {
-	opts   IdentifyOptions
-	key    [32]byte // Of this process: what is remembered is of no use elsewhere.
-	dummy  string   // The hash of a secret that nobody knows.
-	turns  chan struct{}
-	known  *lru.Cache[digest, string]
-	flight singleflight.Group
+// Caller is what is known of a connection.
+type Caller struct {
+	// Local says that it came in on a loopback address or a Unix socket.
+	Local bool
+	// Peer is its remote address with the port, as net/http has it.
+	Peer string
 }
 
-// NewIdentifier checks o and makes a dummy hash, which takes as long as verifying one.
+// Identifier tells callers by their credentials. It is safe for concurrent use.
+//
+// What a caller presents decides how it is verified, nothing that is kept does, so that neither time nor load tells
+// which names exist or what kind of secret a client has. A secret of the form that sallyport generates is held against
+// fast hashes only, which takes microseconds and waits for nobody. Any other is held against slow hashes only, in turns;
+// once it is proven, a keyed digest of name and secret stands for it and it waits no more, until the registry no longer
+// has that hash. Where a client has fewer hashes of a kind than it may have, or there is no client, dummies take their
+// place.
+type Identifier struct {
+	opts       IdentifyOptions
+	key        [32]byte // Of this process: what is remembered is of no use elsewhere.
+	slow, fast string   // Hashes of secrets that nobody knows.
+	turns      *turns
+	known      *lru.Cache[digest, string]
+	flight     singleflight.Group
+}
+
+// NewIdentifier checks o and makes dummy hashes, which takes as long as verifying them.
 func NewIdentifier(o IdentifyOptions) (*Identifier, error) {
 	switch o.Local {
 	case LocalAuto, LocalOpen, LocalClosed:
@@ -101,10 +120,14 @@ func NewIdentifier(o IdentifyOptions) (*Identifier, error) {
 	if o.Remembered == 0 {
 		o.Remembered = 4096
 	}
-	i := &Identifier{opts: o, turns: make(chan struct{}, o.Concurrent)}
+	i := &Identifier{opts: o}
 	rand.Read(i.key[:]) // Never fails (crypto/rand, Go 1.24).
-	var err error
-	if i.dummy, err = dummyHash(); err != nil {
+	made, err := dummies()
+	if err != nil {
+		return nil, err
+	}
+	i.slow, i.fast = made[0], made[1]
+	if i.turns, err = newTurns(o.Concurrent); err != nil {
 		return nil, err
 	}
 	if i.known, err = lru.New[digest, string](o.Remembered); err != nil {
@@ -118,12 +141,13 @@ func (i *Identifier) Open(s *registry.Snapshot) bool {
 	return i.opts.Local == LocalOpen || i.opts.Local == LocalAuto && !s.ClientsEverMade()
 }
 
-// Identify tells who shows c on a connection that is local or not. It fails with a [RefusalError]: [ProxyAuthRequired] for
-// missing or wrong credentials, a client that doesn't exist or is disabled, all alike and in the same time; or
-// [Overloaded] when too many secrets are being verified. It fails with ctx's error when that ends first.
-func (i *Identifier) Identify(ctx context.Context, s *registry.Snapshot, c Credentials, local bool) (Identity, error) {
+// Identify tells who shows c on the connection that from describes. It fails with a [RefusalError]: [ProxyAuthRequired]
+// for missing or wrong credentials, a client that doesn't exist or is disabled, all alike and at the same cost; or
+// [Overloaded] when too many secrets of the caller's source are being verified. It fails with ctx's error when that ends
+// first.
+func (i *Identifier) Identify(ctx context.Context, s *registry.Snapshot, c Credentials, from Caller) (Identity, error) {
 	if !c.Given() {
-		if local && i.Open(s) {
+		if from.Local && i.Open(s) {
 			return Identity{Local: true}, nil
 		}
 		return Identity{}, refuse(ProxyAuthRequired, "this proxy needs a client's name and secret: "+
@@ -133,11 +157,7 @@ func (i *Identifier) Identify(ctx context.Context, s *registry.Snapshot, c Crede
 	if client := s.Client(c.Name); client != nil && !client.Disabled {
 		hashes = client.SecretHashes
 	}
-	sum := i.digest(c)
-	if hash, ok := i.known.Get(sum); ok && slices.Contains(hashes, hash) {
-		return Identity{Name: c.Name, hash: hash}, nil
-	}
-	hash, err := i.verify(ctx, sum, hashes, c.Secret)
+	hash, err := i.prove(ctx, c, hashes, from)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -148,6 +168,18 @@ func (i *Identifier) Identify(ctx context.Context, s *registry.Snapshot, c Crede
 	return Identity{Name: c.Name, hash: hash}, nil
 }
 
+// prove returns the one of a client's hashes that was made of the secret in c, empty if none was.
+func (i *Identifier) prove(ctx context.Context, c Credentials, hashes []string, from Caller) (string, error) {
+	if registry.IsGenerated(c.Secret) {
+		return i.match(hashes, true, c.Secret), nil
+	}
+	sum := i.digest(c)
+	if hash, ok := i.known.Get(sum); ok && slices.Contains(hashes, hash) {
+		return hash, nil
+	}
+	return i.verify(ctx, sum, hashes, c, sourceOf(from.Peer))
+}
+
 // digest stands for a name and secret. The name's length comes first, so that no two pairs run together.
 func (i *Identifier) digest(c Credentials) (d digest) {
 	mac := hmac.New(sha256.New, i.key[:])
@@ -156,20 +188,18 @@ func (i *Identifier) digest(c Credentials) (d digest) {
 	return d
 }
 
-// verify returns the hash that was made of s, empty if none was. Callers with the same credentials share one turn.
-func (i *Identifier) verify(ctx context.Context, sum digest, hashes []string, s secret.Text) (string, error) {
-	done := i.flight.DoChan(string(sum[:])+fmt.Sprint(hashes), func() (any, error) {
-		turn := time.NewTimer(i.opts.Wait)
-		defer turn.Stop()
-		select {
-		case i.turns <- struct{}{}:
-		case <-turn.C:
+// verify returns the slow hash that was made of c's secret, empty if none was. Callers from the same source with the
+// same credentials share one turn.
+func (i *Identifier) verify(ctx context.Context, sum digest, hashes []string, c Credentials, source string) (string, error) {
+	done := i.flight.DoChan(string(sum[:])+source+fmt.Sprint(hashes), func() (any, error) {
+		turn := i.turns.take(source, c.Name, i.opts.Wait)
+		if turn == nil {
 			return "", &RefusalError{Code: Overloaded, RetryAfter: time.Second,
-				Message: "too many callers are proving their identity at once: try again"}
+				Message: "too many callers from this address are proving their identity at once: try again"}
 		}
-		defer func() { <-i.turns }()
-		hash := i.match(hashes, s)
-		if hash != "" {
+		hash := ""
+		defer func() { i.turns.give(turn, hash == "") }()
+		if hash = i.match(hashes, false, c.Secret); hash != "" {
 			i.known.Add(sum, hash)
 		}
 		return hash, nil
@@ -183,17 +213,24 @@ func (i *Identifier) verify(ctx context.Context, sum digest, hashes []string, s 
 	}
 }
 
-// match compares s with maxHashes hashes, the newest first, dummies where the client has fewer, so that a wrong guess
-// takes the same time for every name.
-func (i *Identifier) match(hashes []string, s secret.Text) string {
-	for n := range max(maxHashes, len(hashes)) {
-		hash, own := i.dummy, n < len(hashes)
-		if own {
-			hash = hashes[len(hashes)-1-n]
+// match compares s with the hashes of one kind, the newest first, and with dummies up to maxHashes of them, so that a
+// wrong guess costs the same for every name.
+func (i *Identifier) match(hashes []string, fast bool, s secret.Text) string {
+	n := 0
+	for _, hash := range slices.Backward(hashes) {
+		if registry.IsFastHash(hash) != fast {
+			continue
 		}
-		if i.opts.Verify(hash, s) && own {
+		if n++; i.opts.Verify(hash, s) {
 			return hash
 		}
+	}
+	dummy := i.slow
+	if fast {
+		dummy = i.fast
+	}
+	for ; n < maxHashes; n++ {
+		i.opts.Verify(dummy, s)
 	}
 	return ""
 }

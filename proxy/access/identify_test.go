@@ -82,7 +82,7 @@ func TestIdentify(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			verified.Store(0)
-			id, err := i.Identify(t.Context(), r.Snapshot(), tt.creds, true)
+			id, err := i.Identify(t.Context(), r.Snapshot(), tt.creds, access.Caller{Local: true})
 			if code(err) != tt.code || (err == nil && id.Name != tt.creds.Name) || verified.Load() != tt.slow {
 				t.Errorf("%+v, %v, %d slow hashes", id, err, verified.Load())
 			}
@@ -96,7 +96,7 @@ func TestIdentify(t *testing.T) {
 func TestAnIdentityFallsWithItsSecret(t *testing.T) {
 	r := newRegistry(t, world(client("billing", "one")))
 	i := newIdentifier(t, access.IdentifyOptions{})
-	id, err := i.Identify(t.Context(), r.Snapshot(), creds("billing", "one"), false)
+	id, err := i.Identify(t.Context(), r.Snapshot(), creds("billing", "one"), access.Caller{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestAnIdentityFallsWithItsSecret(t *testing.T) {
 	if i.Stands(r.Snapshot(), id) {
 		t.Error("a secret stands that is no longer valid")
 	}
-	if _, err := i.Identify(t.Context(), r.Snapshot(), creds("billing", "one"), false); code(err) != access.ProxyAuthRequired {
+	if _, err := i.Identify(t.Context(), r.Snapshot(), creds("billing", "one"), access.Caller{}); code(err) != access.ProxyAuthRequired {
 		t.Errorf("a secret is remembered that is no longer valid: %v", err)
 	}
 }
@@ -131,7 +131,7 @@ func TestLocalCallers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			id, err := newIdentifier(t, access.IdentifyOptions{Local: tt.mode}).
-				Identify(t.Context(), tt.r.Snapshot(), access.Credentials{}, tt.local)
+				Identify(t.Context(), tt.r.Snapshot(), access.Credentials{}, access.Caller{Local: tt.local})
 			if (err == nil) != tt.open || id.Local != tt.open {
 				t.Errorf("%+v, %v", id, err)
 			}
@@ -154,7 +154,7 @@ func TestVerificationsAreBounded(t *testing.T) {
 		codes := make([]access.Code, 5)
 		for n := range codes {
 			wg.Go(func() {
-				_, err := i.Identify(t.Context(), r.Snapshot(), creds("billing", string(rune('a'+n))), false)
+				_, err := i.Identify(t.Context(), r.Snapshot(), creds("billing", string(rune('a'+n))), access.Caller{})
 				codes[n] = code(err)
 			})
 		}
@@ -183,13 +183,13 @@ func TestCallersWithTheSameSecretShareATurn(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
-				if _, err := i.Identify(t.Context(), r.Snapshot(), creds("billing", "right"), false); err != nil {
+				if _, err := i.Identify(t.Context(), r.Snapshot(), creds("billing", "right"), access.Caller{}); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		wg.Go(func() {
-			if _, err := i.Identify(ctx, r.Snapshot(), creds("billing", "right"), false); !errors.Is(err, context.Canceled) {
+			if _, err := i.Identify(ctx, r.Snapshot(), creds("billing", "right"), access.Caller{}); !errors.Is(err, context.Canceled) {
 				t.Errorf("a caller that went away got %v", err)
 			}
 		})

@@ -8,8 +8,9 @@ import (
 // Canonical returns the one form of a request's path that is judged, and the same percent-encoded, which is what must
 // be sent: decoded once, runs of slashes folded. escaped is the path as the client sent it. It fails with a
 // [BadRequest] [RefusalError] for a path without a leading slash, a bad escape, and for what two servers could read
-// differently: dot segments, encoded slashes, backslashes, semicolons, control characters, and escapes that would
-// yield one of these when decoded once more. It doesn't allocate for a path that is canonical and has no escapes.
+// differently: dot segments, encoded slashes, backslashes, semicolons, control characters, and an escape that is there
+// only once the path is decoded, since decoded once more it would be another path. It doesn't allocate for a path that is
+// canonical and has no escapes.
 func Canonical(escaped string) (path, send string, _ *RefusalError) {
 	if escaped == "" || escaped[0] != '/' {
 		return "", "", refuse(BadRequest, "the request names no path that begins with a slash")
@@ -67,7 +68,7 @@ func checkDecoded(escaped, path string) *RefusalError {
 			return refuse(BadRequest, "the path has an encoded character that is never forwarded: %q", c)
 		}
 		if c == '%' && i+2 < len(path) {
-			if d, ok := unhex(path[i+1], path[i+2]); ok && (d == '/' || d == '.' || d == '%' || d == ' ' || !allowed(d)) {
+			if _, ok := unhex(path[i+1], path[i+2]); ok {
 				return refuse(BadRequest, "the path is percent-encoded twice")
 			}
 		}

@@ -133,6 +133,9 @@ func (p *Policy) refuseName(n name) *RefusalError {
 		return refuse(RequestNotAllowed, "%s", whyApps)
 	case oauth2:
 		return refuse(RequestNotAllowed, "%s", whyOAuth)
+	case reference:
+		return refuse(RequestNotAllowed, "a sub-request's url has a reference, @{…}, before it tells the resource or object, "+
+			"or one of the client's paths: what it leads to can't be judged")
 	case cdata:
 		return report("a CDATA section can hide a name that this client may not use: write the text without one")
 	default:

@@ -18,6 +18,8 @@ const (
 	cdata // hides what XML says
 	names // How many there are.
 	none  = names
+
+	reference = names + 1 // In the path of a sub-request, see references.
 )
 
 // sensitive has each name as it is written in allow, and in lower case as it is searched for.
@@ -42,6 +44,7 @@ type scanner struct {
 	pctChar byte // Its first digit, as it stood.
 	slash   bool // The last character was a slash: several count as one.
 	matched [names]int
+	refs    references
 }
 
 // escape is the kind of escape that a scanner is in.
@@ -181,10 +184,14 @@ func (s *scanner) match(c byte) name {
 		return none
 	}
 	s.slash = c == '/'
+	refers := s.refs.feed(c)
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'
 	}
 	found := none
+	if refers {
+		found = reference
+	}
 	for n := range names {
 		word := sensitive[n].lower
 		switch at := s.matched[n]; c {
@@ -254,7 +261,7 @@ func (s *Scanned) Read(b []byte) (int, error) {
 	n, err := s.body.Read(b)
 	for i := range n {
 		hit := s.scan.feed(b[i])
-		if hit == none || s.policy.mayUse(hit) {
+		if hit == none || s.policy.mayUse(hit) || hit == reference && s.policy.fixed(s.scan.refs.text()) {
 			continue
 		}
 		r := s.policy.refuseName(hit)
