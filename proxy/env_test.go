@@ -122,6 +122,7 @@ type fakeTokens struct {
 	n        map[tokens.OrgID]int64
 	replaced chan tokens.OrgID
 	used     int
+	lasting  int
 }
 
 func (f *fakeTokens) current(org tokens.OrgID) (tokens.Token, error) {
@@ -138,6 +139,19 @@ func (f *fakeTokens) Token(_ context.Context, org tokens.OrgID) (tokens.Token, e
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.current(org)
+}
+
+func (f *fakeTokens) Lasting(_ context.Context, org tokens.OrgID) (tokens.Token, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lasting++
+	return f.current(org)
+}
+
+func (f *fakeTokens) lookedAt() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lasting
 }
 
 func (f *fakeTokens) Replace(_ context.Context, org tokens.OrgID, refused tokens.Token) (tokens.Token, error) {

@@ -15,6 +15,9 @@ import (
 type Tokens interface {
 	// Token returns a token that is believed to live; it may wait for an exchange.
 	Token(ctx context.Context, org tokens.OrgID) (tokens.Token, error)
+	// Lasting is Token for a request whose body can't be sent again: one that is believed to be near its end is looked at
+	// first.
+	Lasting(ctx context.Context, org tokens.OrgID) (tokens.Token, error)
 	// Replace returns another token than refused, which Salesforce no longer takes.
 	Replace(ctx context.Context, org tokens.OrgID, refused tokens.Token) (tokens.Token, error)
 	// Used says that a call with t succeeded. It is cheap and never waits.

@@ -50,6 +50,9 @@ func newReplayBody(src io.Reader, length, most int64, b *budget) *replayBody {
 	return &replayBody{src: src, max: most, budget: b, lost: length > most}
 }
 
+// mayBeLost reports whether a body of length bytes, -1 if unknown, is or may become too large to be sent again.
+func (b *replayBody) mayBeLost(length int64) bool { return b != nil && (b.lost || length < 0) }
+
 // next returns the body for another attempt; false if the last one didn't end in time or the body is lost.
 func (b *replayBody) next() (io.ReadCloser, bool) {
 	if b.last != nil {

@@ -17,7 +17,13 @@ func (c *call) send() (*http.Response, error) {
 	ctx, org := c.r.Context(), c.to.state
 	issue := c.server.opts.Tokens
 	before := time.Now()
-	token, err := issue.Token(ctx, org.id)
+	var token tokens.Token
+	var err error
+	if c.body.mayBeLost(c.r.ContentLength) {
+		token, err = issue.Lasting(ctx, org.id)
+	} else {
+		token, err = issue.Token(ctx, org.id)
+	}
 	c.waited += time.Since(before)
 	if err == nil {
 		err = c.enter(ctx)

@@ -184,13 +184,20 @@ func TestABodyThatIsTooLargeToKeep(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e.tokens.n["acme"] = 0
+			looked := e.tokens.lookedAt()
 			r := do(t, e.client("billing", ""), "POST", "https://"+acme+data, tt.body)
+			if e.tokens.lookedAt() != looked+1 {
+				t.Error("the token's end wasn't looked at before the body was spent")
+			}
 			if r.StatusCode != 401 || r.body != invalidSession {
 				t.Errorf("%d %s", r.StatusCode, r.body)
 			}
 			<-e.tokens.replaced // In the background.
 			if r := do(t, e.client("billing", ""), "POST", "https://"+acme+data, strings.NewReader("x")); r.StatusCode != 200 {
 				t.Errorf("the next: %d", r.StatusCode)
+			}
+			if e.tokens.lookedAt() != looked+1 {
+				t.Error("the token's end was looked at before a body that is kept")
 			}
 		})
 	}
