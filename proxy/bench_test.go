@@ -16,6 +16,7 @@ import (
 type oneToken struct{ token tokens.Token }
 
 func (o oneToken) Token(context.Context, tokens.OrgID) (tokens.Token, error) { return o.token, nil }
+func (o oneToken) Lasting(context.Context, tokens.OrgID) (tokens.Token, error) { return o.token, nil }
 func (o oneToken) Replace(context.Context, tokens.OrgID, tokens.Token) (tokens.Token, error) {
 	return o.token, nil
 }
