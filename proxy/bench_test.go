@@ -15,7 +15,7 @@ import (
 // oneToken is a cache of tokens that never misses.
 type oneToken struct{ token tokens.Token }
 
-func (o oneToken) Token(context.Context, tokens.OrgID) (tokens.Token, error) { return o.token, nil }
+func (o oneToken) Token(context.Context, tokens.OrgID) (tokens.Token, error)   { return o.token, nil }
 func (o oneToken) Lasting(context.Context, tokens.OrgID) (tokens.Token, error) { return o.token, nil }
 func (o oneToken) Replace(context.Context, tokens.OrgID, tokens.Token) (tokens.Token, error) {
 	return o.token, nil
