@@ -15,7 +15,8 @@ const schema = 1
 // Document is all that the registry persists. Its JSON holds the apps' client secrets and the clients' hashes in clear:
 // it must be sealed before it leaves the process.
 type Document struct {
-	Version         int // The schema.
+	Version         int    // The schema.
+	Serial          uint64 // Raised by each change: a store that shows a lower one has gone back.
 	Apps            []App
 	Orgs            []Org
 	Clients         []Client
@@ -34,6 +35,7 @@ type documentClient struct {
 
 type documentJSON struct {
 	Version         int              `json:"version"`
+	Serial          uint64           `json:"serial,omitempty"`
 	Apps            []documentApp    `json:"apps,omitempty"`
 	Orgs            []Org            `json:"orgs,omitempty"`
 	Clients         []documentClient `json:"clients,omitempty"`
@@ -42,7 +44,7 @@ type documentJSON struct {
 
 // MarshalJSON writes the document with its secrets in clear.
 func (d Document) MarshalJSON() ([]byte, error) {
-	w := documentJSON{Version: d.Version, Orgs: d.Orgs, ClientsEverMade: d.ClientsEverMade}
+	w := documentJSON{Version: d.Version, Serial: d.Serial, Orgs: d.Orgs, ClientsEverMade: d.ClientsEverMade}
 	for _, a := range d.Apps {
 		w.Apps = append(w.Apps, documentApp{App: a, ClientSecret: a.ClientSecret.Reveal()})
 	}
@@ -65,7 +67,7 @@ func (d *Document) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &w); err != nil {
 		return err
 	}
-	*d = Document{Version: w.Version, Orgs: w.Orgs, ClientsEverMade: w.ClientsEverMade}
+	*d = Document{Version: w.Version, Serial: w.Serial, Orgs: w.Orgs, ClientsEverMade: w.ClientsEverMade}
 	for _, a := range w.Apps {
 		a.App.ClientSecret = secret.NewText(a.ClientSecret)
 		d.Apps = append(d.Apps, a.App)

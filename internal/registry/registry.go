@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,9 +28,10 @@ type Registry struct {
 	opts    Options
 	current atomic.Pointer[Snapshot]
 
-	// mu guards doc, version and instance, and is held through a whole change, so that changes go one by one.
+	// mu guards doc, sealed, version and instance, and is held through a whole change, so that changes go one by one.
 	mu       sync.Mutex
 	doc      Document
+	sealed   []byte // doc, as the store has it.
 	version  uint64
 	instance map[string]string // Org key to the host of its instance URL.
 
@@ -104,13 +106,13 @@ func (r *Registry) AddClientSecret(ctx context.Context, name string) (secret.Tex
 	return s, nil
 }
 
-// Reload takes over what another process wrote. It does nothing when the store's version is the one that is known. On
-// an error the registry stays as it was.
+// Reload takes over what another process wrote. A store that has gone back behind what this process knows, or was
+// emptied, is given it again. On an error the registry stays as it was.
 func (r *Registry) Reload(ctx context.Context) error {
 	r.mu.Lock()
-	before := r.version
+	before := r.doc.Serial
 	err := r.load(ctx)
-	changed := err == nil && r.version != before
+	changed := r.doc.Serial != before
 	if changed {
 		r.publish()
 	}
@@ -193,13 +195,14 @@ func (r *Registry) locked(ctx context.Context, edit func(Document) (Document, bo
 		if err != nil || !save {
 			return false, reloaded, err
 		}
+		next.Serial = r.doc.Serial + 1
 		sealed, err := next.seal(r.opts.Sealer)
 		if err != nil {
 			return false, reloaded, fmt.Errorf("seal the registry: %w", err)
 		}
 		err = r.opts.Store.SaveRegistry(ctx, sealed, r.version)
 		if err == nil {
-			r.doc, r.version = next, r.version+1
+			r.doc, r.sealed, r.version = next, sealed, r.version+1
 			r.publish()
 			return true, reloaded, nil
 		}
@@ -215,21 +218,36 @@ func (r *Registry) locked(ctx context.Context, edit func(Document) (Document, bo
 	return false, reloaded, fmt.Errorf("%w, %d times; nothing was applied, try again", ErrConflict, maxConflicts)
 }
 
-// load reads the document. The caller holds mu, or has the registry to itself.
+// load reads the document, or heals the store. The caller holds mu, or has the registry to itself.
 func (r *Registry) load(ctx context.Context) error {
-	sealed, version, err := r.opts.Store.LoadRegistry(ctx)
-	if err != nil {
-		return fmt.Errorf("load the registry: %w", err)
+	for range maxConflicts {
+		sealed, version, err := r.opts.Store.LoadRegistry(ctx)
+		if err != nil {
+			return fmt.Errorf("load the registry: %w", err)
+		}
+		if version == r.version && bytes.Equal(sealed, r.sealed) {
+			return nil
+		}
+		doc, err := openDocument(r.opts.Sealer, sealed)
+		if err != nil {
+			return fmt.Errorf("open the registry: %w", err)
+		}
+		if doc.Serial >= r.doc.Serial {
+			r.doc, r.sealed, r.version = doc, sealed, version
+			return nil
+		}
+		mine, err := r.doc.seal(r.opts.Sealer)
+		if err != nil {
+			return fmt.Errorf("seal the registry: %w", err)
+		}
+		if err := r.opts.Store.SaveRegistry(ctx, mine, version); err == nil {
+			r.sealed, r.version = mine, version+1
+			return nil
+		} else if !errors.Is(err, ErrConflict) {
+			return fmt.Errorf("give the store the registry again: %w", err)
+		}
 	}
-	if version == r.version && version != 0 {
-		return nil
-	}
-	doc, err := openDocument(r.opts.Sealer, sealed)
-	if err != nil {
-		return fmt.Errorf("open the registry: %w", err)
-	}
-	r.doc, r.version = doc, version
-	return nil
+	return fmt.Errorf("%w, %d times: the store lacks what this process knows", ErrConflict, maxConflicts)
 }
 
 // publish replaces the snapshot. The caller holds mu, or has the registry to itself.

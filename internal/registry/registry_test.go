@@ -249,3 +249,32 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A store that was emptied, or came back from an old dump, is given what a living process knows; one that is only
+// behind in its own count of versions isn't mistaken for the one that is known.
+func TestAStoreThatWentBackIsGivenTheRegistryAgain(t *testing.T) {
+	for name, lose := range map[string]func(m *memStore, old []byte){
+		"emptied":                               func(m *memStore, _ []byte) { m.doc, m.version = nil, 0 },
+		"from an old dump":                      func(m *memStore, old []byte) { m.doc, m.version = old, 1 },
+		"an old document under a known version": func(m *memStore, old []byte) { m.doc = old },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, keys := &memStore{}, keyring(t)
+			a := open(t, registry.Options{Store: m, Sealer: keys})
+			apply(t, a, registry.Change{Apps: []registry.App{app("first")}})
+			old := m.doc
+			apply(t, a, registry.Change{Apps: []registry.App{app("second")}})
+			lose(m, old)
+			if err := a.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if a.Snapshot().App("second") == nil {
+				t.Error("the process took over what the store had lost")
+			}
+			late := open(t, registry.Options{Store: m, Sealer: keys})
+			if late.Snapshot().App("first") == nil || late.Snapshot().App("second") == nil {
+				t.Error("the store wasn't given what it lost")
+			}
+		})
+	}
+}
