@@ -2,8 +2,10 @@ package config
 
 import (
 	"math"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // check judges each value, then values together.
@@ -22,6 +24,13 @@ func (l *loader) check() {
 	}
 	if c.RedisWait < 0 {
 		l.fault("SALLYPORT_REDIS_WAIT", "it is below 0")
+	}
+	l.store()
+	if len(c.EgressAllowed) > 0 && len(c.EgressEchoURL) == 0 && !l.bad["SALLYPORT_EGRESS_ECHO_URL"] {
+		l.fault("SALLYPORT_EGRESS_ECHO_URL", "it is missing: without an echo nothing tells whether SALLYPORT_EGRESS_ALLOWED holds")
+	}
+	if l.set("SALLYPORT_EGRESS_ENFORCE") && len(c.EgressAllowed) == 0 && !l.anyBad("SALLYPORT_EGRESS_ALLOWED", "SALLYPORT_EGRESS_ENFORCE") {
+		l.fault("SALLYPORT_EGRESS_ENFORCE", "there is nothing to enforce: set SALLYPORT_EGRESS_ALLOWED, or leave this out")
 	}
 	if t := c.AdminToken.Reveal(); strings.ContainsFunc(t, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		l.fault("SALLYPORT_ADMIN_TOKEN", "it has a space, a line break or a character that is not ASCII in it; "+
@@ -67,6 +76,38 @@ func (l *loader) pair(a, valueA, b, valueB string) {
 	}
 }
 
+// store checks what a shared store needs, and that nothing of it is set without one.
+func (l *loader) store() {
+	c := &l.cfg
+	l.pair("SALLYPORT_REDIS_CERT", c.RedisCert, "SALLYPORT_REDIS_KEY", c.RedisKey)
+	if l.bad["SALLYPORT_STORE"] {
+		return
+	}
+	if c.Store.IsZero() {
+		for _, v := range []string{"SALLYPORT_REDIS_CA_FILE", "SALLYPORT_REDIS_CERT", "SALLYPORT_REDIS_KEY", "SALLYPORT_REDIS_PREFIX", "SALLYPORT_REDIS_WAIT"} {
+			if l.set(v) && !l.bad[v] {
+				l.fault(v, "there is no Redis store: set SALLYPORT_STORE, or leave this out")
+			}
+		}
+		return
+	}
+	if !validPrefix.MatchString(c.RedisPrefix) {
+		l.fault("SALLYPORT_REDIS_PREFIX", "it is not 1 to 64 letters, digits and .:_-")
+	}
+	if c.Keyset.IsZero() && !l.bad["SALLYPORT_KEYSET"] {
+		l.fault("SALLYPORT_KEYSET", "replicas that share a store need one keyset: make it once with sallyport keyset new, and give it to each")
+	}
+	if c.AdminToken.IsZero() && !l.bad["SALLYPORT_ADMIN_TOKEN"] {
+		l.fault("SALLYPORT_ADMIN_TOKEN", "replicas that share a store need one admin token: set it to a long random text")
+	}
+	if !l.bad["SALLYPORT_LOCK_TTL"] && c.LockTTL.D() < time.Second {
+		l.fault("SALLYPORT_LOCK_TTL", "%v is below 1s: a lock would be lost by every pause", c.LockTTL.D())
+	}
+}
+
+// validPrefix keeps a key's hash tag, which is in braces, the only one.
+var validPrefix = regexp.MustCompile(`^[A-Za-z0-9.:_-]{1,64}$`)
+
 func (l *loader) times() {
 	c := &l.cfg
 	if !l.anyBad("SALLYPORT_TAKEOVER_AFTER", "SALLYPORT_EXCHANGE_TIMEOUT") && c.TakeoverAfter < 2*c.ExchangeTimeout {
@@ -102,26 +143,9 @@ func (l *loader) listeners() {
 
 // refuse names what is well-formed and not there yet: nothing is read and ignored.
 func (l *loader) refuse() {
-	const (
-		embedded = "this version has the embedded store only; leave it out"
-		egress   = "this version does not verify egress addresses yet; leave it out"
-		certs    = "this version does not ask clients for certificates yet; leave it out, and give clients a secret"
-	)
-	for _, no := range []struct{ variable, why string }{
-		{"SALLYPORT_STORE", embedded},
-		{"SALLYPORT_REDIS_CA_FILE", embedded},
-		{"SALLYPORT_REDIS_CERT", embedded},
-		{"SALLYPORT_REDIS_KEY", embedded},
-		{"SALLYPORT_REDIS_PREFIX", embedded},
-		{"SALLYPORT_REDIS_WAIT", embedded},
-		{"SALLYPORT_EGRESS_ALLOWED", egress},
-		{"SALLYPORT_EGRESS_ECHO_URL", egress},
-		{"SALLYPORT_EGRESS_ENFORCE", egress},
-		{"SALLYPORT_TLS_CLIENT_CA", certs},
-		{"SALLYPORT_TLS_CLIENT_CRL", certs},
-	} {
-		if l.set(no.variable) && !l.bad[no.variable] {
-			l.fault(no.variable, "%s", no.why)
+	for _, v := range []string{"SALLYPORT_TLS_CLIENT_CA", "SALLYPORT_TLS_CLIENT_CRL"} {
+		if l.set(v) && !l.bad[v] {
+			l.fault(v, "this version does not ask clients for certificates yet; leave it out, and give clients a secret")
 		}
 	}
 }

@@ -35,20 +35,20 @@ type Config struct {
 
 	// StateDir is an absolute path.
 	StateDir string `env:"SALLYPORT_STATE_DIR" show:"'$XDG_STATE_HOME/sallyport', else '~/.local/state/sallyport'" doc:"CA, journal, embedded store, keyset, admin socket and token; 0700; locked: a second process refuses to start. A mount point that sallyport does not own is used through a 0700 directory inside it"`
-	// Store is refused when set: this version has the embedded store only.
-	Store StoreURL `env:"SALLYPORT_STORE" show:"the embedded one, in the state directory" doc:"a Redis URL or 'file:PATH' that holds one; this version has the embedded store only and refuses others"`
-	// RedisCAFile is refused when set, as Store.
-	RedisCAFile string `env:"SALLYPORT_REDIS_CA_FILE" doc:"roots for the Redis store; refused when set, as long as there is none"`
-	// RedisCert is refused when set, as Store.
-	RedisCert string `env:"SALLYPORT_REDIS_CERT" doc:"client certificate for the Redis store; refused when set, as long as there is none"`
-	// RedisKey is refused when set, as Store.
-	RedisKey string `env:"SALLYPORT_REDIS_KEY" doc:"key to 'SALLYPORT_REDIS_CERT'; refused when set, as long as there is no Redis store"`
-	// RedisPrefix is refused when set, as Store.
-	RedisPrefix string `env:"SALLYPORT_REDIS_PREFIX" envDefault:"sallyport" doc:"prefix of the keys in Redis; refused when set, as long as there is no Redis store"`
-	// RedisWait is refused when set, as Store.
-	RedisWait int `env:"SALLYPORT_REDIS_WAIT" envDefault:"0" doc:"replicas that must acknowledge an intent and a commit; refused when set, as long as there is no Redis store"`
+	// Store is where the replicas' shared store is; the zero value: the embedded one.
+	Store StoreURL `env:"SALLYPORT_STORE" show:"the embedded one, in the state directory" doc:"'redis://', 'rediss://', and the two with '+sentinel' or '+cluster' (the suffix is ours, the rest as go-redis parses it); 'file:PATH' holds the URL"`
+	// RedisCAFile is the path of the roots for the Redis store, PEM.
+	RedisCAFile string `env:"SALLYPORT_REDIS_CA_FILE" show:"system roots" doc:"roots (PEM file) for a Redis store over TLS"`
+	// RedisCert is the path of the client certificate for the Redis store, PEM.
+	RedisCert string `env:"SALLYPORT_REDIS_CERT" doc:"client certificate (PEM file) for a Redis store over TLS"`
+	// RedisKey is the path of the key to RedisCert, PEM.
+	RedisKey string `env:"SALLYPORT_REDIS_KEY" doc:"key (PEM file) to 'SALLYPORT_REDIS_CERT'"`
+	// RedisPrefix begins every key.
+	RedisPrefix string `env:"SALLYPORT_REDIS_PREFIX" envDefault:"sallyport" doc:"keys are 'PREFIX:{org}:…'; deployments that share a Redis need prefixes of their own"`
+	// RedisWait is how many replicas of Redis must acknowledge.
+	RedisWait int `env:"SALLYPORT_REDIS_WAIT" envDefault:"0" doc:"replicas that must acknowledge an intent and a commit ('WAIT', its count checked)"`
 	// Keyset is where the keyset is; the zero value: in the state directory, made at first start.
-	Keyset Keyset `env:"SALLYPORT_KEYSET" show:"made at first start for the embedded store" doc:"file path or 'env:NAME'; a sealed canary in the store must open, else the start is refused"`
+	Keyset Keyset `env:"SALLYPORT_KEYSET" show:"made at first start for the embedded store" doc:"file path or 'env:NAME'; required with Redis; a sealed canary in the store must open, else the start is refused"`
 
 	// Apply is the path of a resources file; empty: none.
 	Apply string `env:"SALLYPORT_APPLY" doc:"a resources file applied at start and when it changes; never prunes"`
@@ -90,12 +90,12 @@ type Config struct {
 	UpstreamCAFile string `env:"SALLYPORT_UPSTREAM_CA_FILE" show:"system roots" doc:"roots for Salesforce: test doubles, inspecting middleboxes"`
 	// EgressSourceIPs are the local addresses of outbound connections.
 	EgressSourceIPs Addrs `env:"SALLYPORT_EGRESS_SOURCE_IPS" show:"the kernel's choice" doc:"local addresses that outbound connections are bound to; each org gets one of them and keeps it"`
-	// EgressAllowed is refused when set: egress addresses are not verified yet.
-	EgressAllowed Ranges `env:"SALLYPORT_EGRESS_ALLOWED" doc:"the addresses registered with Salesforce, as CIDRs or 'start-end'; not verified by this version, refused when set"`
-	// EgressEchoURL is refused when set, as EgressAllowed.
-	EgressEchoURL EchoURLs `env:"SALLYPORT_EGRESS_ECHO_URL" doc:"HTTPS, answers the caller's address; not supported by this version, refused when set"`
-	// EgressEnforce is refused when set, as EgressAllowed.
-	EgressEnforce string `env:"SALLYPORT_EGRESS_ENFORCE" envDefault:"exchanges" doc:"what must not leave from an address that is not verified; not supported by this version, refused when set"`
+	// EgressAllowed are the registered addresses; with any, EgressEchoURL is set too.
+	EgressAllowed Ranges `env:"SALLYPORT_EGRESS_ALLOWED" doc:"the addresses registered with Salesforce, as CIDRs or 'start-end'; needs 'SALLYPORT_EGRESS_ECHO_URL'"`
+	// EgressEchoURL are where the own address is asked for.
+	EgressEchoURL EchoURLs `env:"SALLYPORT_EGRESS_ECHO_URL" doc:"HTTPS, answers the caller's address as text or JSON 'ip'; several, comma-separated"`
+	// EgressEnforce is "exchanges" or "all".
+	EgressEnforce string `env:"SALLYPORT_EGRESS_ENFORCE" envDefault:"exchanges" doc:"'exchanges': no refresh token, code or introspection leaves from an address that is not verified; 'all': API calls neither"`
 	// EgressProxy is an upstream proxy; the zero value: none.
 	EgressProxy ProxyURL `env:"SALLYPORT_EGRESS_PROXY" doc:"an upstream proxy ('http://' or 'https://') for outbound connections; its own address is exempt from the guard, and through it names are judged, not addresses"`
 

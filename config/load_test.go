@@ -109,14 +109,15 @@ func TestLoadRefuses(t *testing.T) {
 		{"an admin token with a space", []string{"SALLYPORT_ADMIN_TOKEN=a b"}, "SALLYPORT_ADMIN_TOKEN", "space"},
 		{"a relative state directory", []string{"SALLYPORT_STATE_DIR=state"}, "SALLYPORT_STATE_DIR", "no absolute path"},
 		{"no home", []string{"HOME="}, "SALLYPORT_STATE_DIR", "neither XDG_STATE_HOME nor HOME"},
-		{"a Redis store", []string{"SALLYPORT_STORE=redis+cluster://:pw@r:6379/0"}, "SALLYPORT_STORE", "embedded store only"},
-		{"a store named by a file", []string{"SALLYPORT_STORE=file:/run/secrets/url"}, "SALLYPORT_STORE", "embedded store only"},
 		{"a store of another kind", []string{"SALLYPORT_STORE=postgres://u:pw@h/db"}, "SALLYPORT_STORE", "none of redis://"},
-		{"Redis' CA", []string{"SALLYPORT_REDIS_CA_FILE=/c"}, "SALLYPORT_REDIS_CA_FILE", "embedded store only"},
-		{"Redis' certificate", []string{"SALLYPORT_REDIS_CERT=/c"}, "SALLYPORT_REDIS_CERT", "embedded store only"},
-		{"Redis' key", []string{"SALLYPORT_REDIS_KEY=/c"}, "SALLYPORT_REDIS_KEY", "embedded store only"},
-		{"Redis' prefix", []string{"SALLYPORT_REDIS_PREFIX=x"}, "SALLYPORT_REDIS_PREFIX", "embedded store only"},
-		{"Redis' replicas", []string{"SALLYPORT_REDIS_WAIT=1"}, "SALLYPORT_REDIS_WAIT", "embedded store only"},
+		{"Redis' CA without Redis", []string{"SALLYPORT_REDIS_CA_FILE=/c"}, "SALLYPORT_REDIS_CA_FILE", "there is no Redis store"},
+		{"Redis' prefix without Redis", []string{"SALLYPORT_REDIS_PREFIX=x"}, "SALLYPORT_REDIS_PREFIX", "there is no Redis store"},
+		{"Redis' replicas without Redis", []string{"SALLYPORT_REDIS_WAIT=1"}, "SALLYPORT_REDIS_WAIT", "there is no Redis store"},
+		{"Redis without a keyset", []string{"SALLYPORT_STORE=redis+cluster://:pw@r:6379/0", "SALLYPORT_ADMIN_TOKEN=t"}, "SALLYPORT_KEYSET", "need one keyset"},
+		{"Redis without an admin token", []string{"SALLYPORT_STORE=file:/run/secrets/url", "SALLYPORT_KEYSET=/k"}, "SALLYPORT_ADMIN_TOKEN", "need one admin token"},
+		{"Redis' certificate without its key", []string{"SALLYPORT_STORE=rediss://r", "SALLYPORT_KEYSET=/k", "SALLYPORT_ADMIN_TOKEN=t", "SALLYPORT_REDIS_CERT=/c"}, "SALLYPORT_REDIS_KEY", "missing"},
+		{"a prefix with a hash tag of its own", []string{"SALLYPORT_STORE=rediss://r", "SALLYPORT_KEYSET=/k", "SALLYPORT_ADMIN_TOKEN=t", "SALLYPORT_REDIS_PREFIX={a}"}, "SALLYPORT_REDIS_PREFIX", "letters, digits"},
+		{"a lock of a moment", []string{"SALLYPORT_STORE=rediss://r", "SALLYPORT_KEYSET=/k", "SALLYPORT_ADMIN_TOKEN=t", "SALLYPORT_LOCK_TTL=10ms"}, "SALLYPORT_LOCK_TTL", "below 1s"},
 		{"Redis' replicas in words", []string{"SALLYPORT_REDIS_WAIT=one"}, "SALLYPORT_REDIS_WAIT", "no whole number"},
 		{"a keyset in the variable", []string{`SALLYPORT_KEYSET={"primaryKeyId":1}`}, "SALLYPORT_KEYSET", "looks like a keyset"},
 		{"a keyset in a variable that is not set", []string{"SALLYPORT_KEYSET=env:KEYS"}, "SALLYPORT_KEYSET", "not set or empty"},
@@ -142,11 +143,10 @@ func TestLoadRefuses(t *testing.T) {
 		{"names sent to a name", []string{"SALLYPORT_UPSTREAM_CA_FILE=/c", "SALLYPORT_RESOLVE=a.example:443=localhost:1"}, "SALLYPORT_RESOLVE", "no IP address"},
 		{"a name without a port sent elsewhere", []string{"SALLYPORT_UPSTREAM_CA_FILE=/c", "SALLYPORT_RESOLVE=a.example=127.0.0.1:1"}, "SALLYPORT_RESOLVE", "no host:port"},
 		{"one name sent to two places", []string{"SALLYPORT_UPSTREAM_CA_FILE=/c", "SALLYPORT_RESOLVE=a.b:1=127.0.0.1:1,a.b:1=127.0.0.1:2"}, "SALLYPORT_RESOLVE", "mapped twice"},
-		{"registered addresses", []string{"SALLYPORT_EGRESS_ALLOWED=203.0.113.0/29,203.0.113.20-203.0.113.22"}, "SALLYPORT_EGRESS_ALLOWED", "does not verify"},
+		{"registered addresses without an echo", []string{"SALLYPORT_EGRESS_ALLOWED=203.0.113.0/29,203.0.113.20-203.0.113.22"}, "SALLYPORT_EGRESS_ECHO_URL", "without an echo"},
 		{"a range that goes backwards", []string{"SALLYPORT_EGRESS_ALLOWED=203.0.113.9-203.0.113.7"}, "SALLYPORT_EGRESS_ALLOWED", "no range"},
-		{"an echo", []string{"SALLYPORT_EGRESS_ECHO_URL=https://echo.example/ip"}, "SALLYPORT_EGRESS_ECHO_URL", "does not verify"},
 		{"an echo by http", []string{"SALLYPORT_EGRESS_ECHO_URL=http://echo.example/ip"}, "SALLYPORT_EGRESS_ECHO_URL", "no https://"},
-		{"enforcement, even by default's word", []string{"SALLYPORT_EGRESS_ENFORCE=exchanges"}, "SALLYPORT_EGRESS_ENFORCE", "does not verify"},
+		{"enforcement without registered addresses", []string{"SALLYPORT_EGRESS_ENFORCE=exchanges"}, "SALLYPORT_EGRESS_ENFORCE", "nothing to enforce"},
 		{"enforcement by another word", []string{"SALLYPORT_EGRESS_ENFORCE=some"}, "SALLYPORT_EGRESS_ENFORCE", "none of exchanges, all"},
 		{"an upstream proxy by SOCKS", []string{"SALLYPORT_EGRESS_PROXY=socks5://u:pw@h:1"}, "SALLYPORT_EGRESS_PROXY", "no http://"},
 		{"an upstream proxy with a port out of range", []string{"SALLYPORT_EGRESS_PROXY=http://u:pw@h:70000"}, "SALLYPORT_EGRESS_PROXY", "not in 1 to 65535"},
@@ -182,7 +182,7 @@ func TestLoadRefuses(t *testing.T) {
 
 func TestLoadReportsAllFaultsAtOnce(t *testing.T) {
 	_, err := config.Load([]string{"HOME=/h", "SALLYPORT_LISTNE=x", "SALLYPORT_LOCK_TTL=1", "SALLYPORT_MAX_EXCHANGES=x",
-		"SALLYPORT_RESOLVE=a.b:1=127.0.0.1:1,c", "SALLYPORT_STORE=redis://r", "SALLYPORT_IN_DOUBT=x"})
+		"SALLYPORT_RESOLVE=a.b:1=127.0.0.1:1,c", "SALLYPORT_STORE=redis:r", "SALLYPORT_IN_DOUBT=x"})
 	var e *config.EnvError
 	if !errors.As(err, &e) {
 		t.Fatal(err)

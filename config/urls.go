@@ -40,8 +40,25 @@ func (k *Keyset) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// StoreURL is the kind of a store. The URL itself, which may hold a password, isn't kept.
-type StoreURL struct{ Scheme string }
+// StoreURL says where the shared store is; the zero value: the embedded one. It prints without its URL, which may hold
+// a password.
+type StoreURL struct {
+	URL  secret.Text // empty where File names it
+	File string      // that holds the URL
+}
+
+// IsZero reports whether the embedded store is meant.
+func (u StoreURL) IsZero() bool { return u.File == "" && u.URL.IsZero() }
+
+// CheckStoreURL reports what is wrong with a Redis URL. Its errors quote nothing of it.
+func CheckStoreURL(s string) error {
+	parsed, err := url.Parse(s)
+	if err != nil || !storeSchemes[parsed.Scheme] || parsed.Host == "" {
+		return errors.New("it is none of redis://, rediss://, the two with +sentinel or +cluster, and file:PATH; " +
+			"leave it out for the embedded store")
+	}
+	return nil
+}
 
 var storeSchemes = map[string]bool{
 	"redis": true, "rediss": true, "redis+sentinel": true, "rediss+sentinel": true, "redis+cluster": true, "rediss+cluster": true,
@@ -54,15 +71,13 @@ func (u *StoreURL) UnmarshalText(b []byte) error {
 		if !filepath.IsAbs(path) {
 			return errors.New("file: must be followed by an absolute path")
 		}
-		*u = StoreURL{Scheme: "file"}
+		*u = StoreURL{File: path}
 		return nil
 	}
-	parsed, err := url.Parse(s)
-	if err != nil || !storeSchemes[parsed.Scheme] || parsed.Host == "" {
-		return errors.New("it is none of redis://, rediss://, the two with +sentinel or +cluster, and file:PATH; " +
-			"leave it out for the embedded store")
+	if err := CheckStoreURL(s); err != nil {
+		return err
 	}
-	*u = StoreURL{Scheme: parsed.Scheme}
+	*u = StoreURL{URL: secret.NewText(s)}
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/sallyport/sallyport/internal/secret"
 )
 
-// Options of a [Broker]. All but the last six are required.
+// Options of a [Broker]. All but those from Watcher on are required.
 type Options struct {
 	Store       Store
 	Claims      Claims
@@ -34,6 +34,12 @@ type Options struct {
 
 	// Watcher tells what other replicas write to Store. None: there are none.
 	Watcher Watcher
+	// Gate says whether an exchange of org may leave from this process now, as an
+	// [*Error]. It is quick. None: always.
+	Gate func(org OrgID) error
+	// Asker asks other replicas for an exchange that Gate forbids here. None:
+	// there are none.
+	Asker Asker
 	// Spool keeps answers where the journal's disk may not outlive the process.
 	// None: it does.
 	Spool Spool
@@ -75,8 +81,12 @@ type Broker struct {
 
 // org is what this replica knows of one org.
 type org struct {
-	id      OrgID
-	live    atomic.Pointer[live]
+	id          OrgID
+	live        atomic.Pointer[live]
+	asking      sync.Mutex // guards the two below, and is held through the question
+	elsewhere   Place      // of a token that was refused here and lives
+	elsewhereAt time.Time
+
 	waiting atomic.Int64 // callers that wait for a token
 
 	mu         sync.Mutex
@@ -219,12 +229,42 @@ func (b *Broker) Replace(ctx context.Context, id OrgID, t Token) (Token, error) 
 	if l := s.live.Load(); l != nil && l.token.Place.Compare(t.Place) > 0 && l.alive(time.Now()) {
 		return l.token, nil
 	}
+	if b.livesElsewhere(ctx, s, t) {
+		return Token{}, &Error{Org: id, Code: CodeSessionRejected, Temporary: true, RetryAfter: elsewhereFor,
+			What: "Salesforce refuses here a session that lives where it was issued, at " + t.Address,
+			Hint: "the org locks sessions to the address that they began from: send its calls from there, or take the lock out of its session settings"}
+	}
 	if wait := b.refuse(s, t); wait > 0 {
 		return Token{}, &Error{Org: id, Code: CodeSessionRejected, Temporary: true, RetryAfter: wait,
 			What: "Salesforce refuses access tokens right after it issued them",
 			Hint: "look at the org's session settings (IP lock, login IP ranges, API access of the user)"}
 	}
 	return b.await(ctx, s, t.Place, CauseRejected)
+}
+
+// elsewhereFor is how long Salesforce's word is believed that a token which it
+// refuses from here lives.
+const elsewhereFor = time.Minute
+
+// livesElsewhere reports whether t, which was issued to another address than
+// this one and refused, lives: an exchange would only move the session, and
+// have the other address ask for the next.
+func (b *Broker) livesElsewhere(ctx context.Context, s *org, t Token) bool {
+	set, _ := b.o.Directory.Settings(s.id)
+	if t.Address == "" || set.Address == "" || t.Address == set.Address {
+		return false
+	}
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	if s.elsewhere == t.Place && time.Since(s.elsewhereAt) < elsewhereFor {
+		return true
+	}
+	live, err := b.introspect(ctx, s.id, Subject{Token: t.Access})
+	if err != nil || !live.Active {
+		return false
+	}
+	s.elsewhere, s.elsewhereAt = t.Place, time.Now()
+	return true
 }
 
 // refuse notes that t was refused, and returns how long no exchange may come of

@@ -58,6 +58,9 @@ func (b *Broker) pursue(ctx context.Context, s *org, f *flight) error {
 		return &Error{Org: s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: wait,
 			What: "the last exchange failed and the next one is due later", Hint: "see sallyport exchanges for why"}
 	}
+	if err := b.gate(s.id); err != nil && f.cause != causeSettle {
+		return b.byAnother(ctx, s, f, err)
+	}
 	x := &exchange{b: b, s: s, f: f, set: set, start: time.Now()}
 	x.line = Exchange{Time: x.start, Org: s.id, Reason: f.cause, Replica: b.o.Replica, Race: attr.RaceNone, Outcome: OutcomeNotSent.String()}
 	name := attr.SpanExchange

@@ -78,6 +78,22 @@ type Watcher interface {
 	Watch(ctx context.Context, heard func(Record)) error
 }
 
+// Want is an exchange that a replica needs and may not make itself.
+type Want struct {
+	Org   OrgID  `json:"org"`
+	Stale Place  `json:"stale"` // a token of a newer place is wanted
+	Cause string `json:"cause"`
+}
+
+// Asker carries wants between replicas. Not promised: that anybody hears one.
+type Asker interface {
+	// Ask tells the other replicas.
+	Ask(ctx context.Context, w Want) error
+	// Asked calls wanted with what the others ask for, one call at a time, until
+	// ctx ends, and returns ctx's error.
+	Asked(ctx context.Context, wanted func(Want)) error
+}
+
 // Spool keeps answers in the store, sealed, for a process whose own disk may
 // not outlive it.
 type Spool interface {

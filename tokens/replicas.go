@@ -3,7 +3,10 @@ package tokens
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // watch takes into memory what other replicas write, until the broker was
@@ -13,11 +16,71 @@ func (b *Broker) watch() {
 	if b.o.Watcher == nil {
 		return
 	}
+	if b.o.Asker != nil {
+		b.watching.Go(func() { // ends with b.background
+			if err := b.o.Asker.Asked(b.background(), b.wanted); err != nil && !errors.Is(err, context.Canceled) {
+				b.log.Error("what other replicas ask for is no longer heard", "error", err)
+			}
+		})
+	}
 	b.watching.Go(func() { // ends with b.background
 		if err := b.o.Watcher.Watch(b.background(), b.heard); err != nil && !errors.Is(err, context.Canceled) {
 			b.log.Error("what other replicas write is no longer heard: callers wait for the poll behind it", "error", err)
 		}
 	})
+}
+
+// wanted makes an exchange for a replica that may not, if this one may.
+func (b *Broker) wanted(w Want) {
+	set, ok := b.o.Directory.Settings(w.Org)
+	if !ok || set.Disabled || b.gate(w.Org) != nil {
+		return
+	}
+	s := b.org(w.Org)
+	if l := s.live.Load(); l.alive(time.Now()) && l.token.Place.Compare(w.Stale) > 0 {
+		return // it will hear of it, or has
+	}
+	b.fly(s, wish{cause: w.Cause, stale: w.Stale}, trace.SpanContext{})
+}
+
+func (b *Broker) gate(id OrgID) error {
+	if b.o.Gate == nil {
+		return nil
+	}
+	return b.o.Gate(id)
+}
+
+// askFor is how long another replica is given to make an exchange that this one
+// may not.
+const askFor = 5 * time.Second
+
+// byAnother waits for another replica to do what f was begun for, since cause
+// forbids it here.
+func (b *Broker) byAnother(ctx context.Context, s *org, f *flight, cause error) error {
+	if b.o.Asker == nil {
+		return cause
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(askFor, b.p.TokenWait/2))
+	defer cancel()
+	done := make(chan struct{})
+	s.mu.Lock()
+	f.unlock = sync.OnceFunc(func() { close(done) })
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		f.unlock = nil
+	}()
+	if err := b.o.Asker.Ask(ctx, Want{s.id, f.stale, f.cause}); err != nil {
+		b.log.WarnContext(ctx, "no other replica could be asked for an exchange", "org", s.id, "error", err)
+		return cause
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return cause
+	}
 }
 
 // heard takes over a record as somebody wrote it, and lets go whoever waits for

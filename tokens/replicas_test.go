@@ -55,7 +55,9 @@ func replicas(t *testing.T, n int, f func(*fleet)) {
 	})
 }
 
-func (fl *fleet) on(o *tokens.Options) { o.Store, o.Watcher = heardStore{fl.store, fl.air}, fl.air }
+func (fl *fleet) on(o *tokens.Options) {
+	o.Store, o.Watcher, o.Asker = heardStore{fl.store, fl.air}, fl.air, fl.air
+}
 
 // join starts another replica on a disk of its own; it is drained at the end.
 func (fl *fleet) join(name string, change func(*tokens.Options)) *tokens.Broker {
@@ -92,6 +94,7 @@ func (fl *fleet) join(name string, change func(*tokens.Options)) *tokens.Broker 
 type air struct {
 	mu   sync.Mutex
 	ears map[chan tokens.Record]bool // guarded by mu
+	able []func(tokens.Want)         // guarded by mu: who hears wants
 	dead bool                        // guarded by mu: nothing is carried
 }
 
@@ -116,6 +119,23 @@ func (a *air) Watch(ctx context.Context, heard func(tokens.Record)) error {
 			return ctx.Err()
 		}
 	}
+}
+
+func (a *air) Ask(_ context.Context, w tokens.Want) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, f := range a.able {
+		go f(w) // ends with the broker's own goroutine begun
+	}
+	return nil
+}
+
+func (a *air) Asked(ctx context.Context, wanted func(tokens.Want)) error {
+	a.mu.Lock()
+	a.able = append(a.able, wanted)
+	a.mu.Unlock()
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func (a *air) say(r tokens.Record) {
@@ -407,6 +427,71 @@ func TestACopyThatNobodyRemembersIsQuarantined(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A replica whose address isn't verified lets one that may exchange do it, and
+// says egress_unverified only where nobody does.
+func TestAReplicaThatMayNotExchangeLetsAnotherDoIt(t *testing.T) {
+	for name, mayOther := range map[string]bool{"another may": true, "nobody may": false} {
+		t.Run(name, func(t *testing.T) {
+			replicas(t, 1, func(fl *fleet) {
+				closed := func(org tokens.OrgID) error {
+					return &tokens.Error{Org: org, Code: tokens.CodeEgressUnverified, Temporary: true, RetryAfter: time.Minute, What: "not verified"}
+				}
+				shut := fl.join("shut", func(o *tokens.Options) {
+					fl.on(o)
+					o.Gate = closed
+				})
+				if !mayOther {
+					fl.air.mu.Lock()
+					fl.air.able = nil
+					fl.air.mu.Unlock()
+				}
+				start := time.Now()
+				_, err := shut.Token(fl.t.Context(), acme)
+				switch {
+				case mayOther && err != nil:
+					t.Errorf("got %v, want the token that another replica got", err)
+				case !mayOther && code(err) != tokens.CodeEgressUnverified:
+					t.Errorf("got %v, want egress_unverified", err)
+				case !mayOther && time.Since(start) > 10*time.Second:
+					t.Errorf("told after %v", time.Since(start))
+				}
+				want := 0
+				if mayOther {
+					want = 1
+				}
+				fl.expect(want)
+				if st, _ := shut.Status(acme); st.State != tokens.Ready {
+					t.Errorf("the grant is %s, want ready", st.State)
+				}
+			})
+		})
+	}
+}
+
+// A session may be locked to the address that minted it: refused elsewhere, it
+// lives.
+func TestATokenThatIsRefusedElsewhereAndLivesStartsNoExchange(t *testing.T) {
+	enrolled(t, func(b *bench) {
+		tok := b.token()
+		b.dir[acme] = func() tokens.Settings { s := b.dir[acme]; s.Address = "203.0.113.9"; return s }()
+		tok.Address = "203.0.113.7"
+		for range 3 {
+			_, err := b.Replace(b.t.Context(), acme, tok)
+			if code(err) != tokens.CodeSessionRejected {
+				t.Errorf("got %v, want session_rejected: the token lives at the address that minted it", err)
+			}
+		}
+		b.expect(1)
+		b.token() // others are served
+		b.sf.Kill(acme)
+		wait(2 * time.Minute)
+		if _, err := b.Replace(b.t.Context(), acme, tok); err != nil {
+			t.Errorf("got %v, want another token: this one is dead", err)
+		}
+		b.expect(2)
+	})
 }
 
 func TestAFleetForgetsTogether(t *testing.T) {

@@ -23,8 +23,8 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/access"
 	"github.com/sallyport/sallyport/tokens"
-	"github.com/sallyport/sallyport/tokens/boltstore"
 	"github.com/sallyport/sallyport/tokens/journal"
+	"github.com/sallyport/sallyport/tokens/redisstore"
 	"github.com/sallyport/sallyport/tokens/salesforce"
 )
 
@@ -35,9 +35,11 @@ type app struct {
 	state stateDir
 	log   *slog.Logger
 
-	store   *boltstore.Store
+	store   store
+	shared  *redisstore.Store // the store where replicas share it, nil for the embedded one
 	keys    *secret.Keyring
 	journal *journal.Journal
+	deployment
 	tel     *telemetry.Telemetry
 	access  *telemetry.BatchWriter
 	reg     *registry.Registry
@@ -51,7 +53,8 @@ type app struct {
 	adminTC *certificate
 
 	serving atomic.Bool
-	closers []func() error // run backwards
+	away    atomic.Pointer[error] // why the shared store can't be used, nil while it can
+	closers []func() error        // run backwards
 }
 
 // newApp assembles a process from c. When it fails, what was opened is closed.
@@ -109,32 +112,36 @@ func (a *app) close() error {
 	return errors.Join(errs...)
 }
 
-// openState opens the state directory, and in it the store, the keyset and the
-// journal.
+// openState opens the state directory, the keyset, the journal and the store.
 func (a *app) openState(ctx context.Context) (err error) {
 	if a.state, err = openStateDir(a.c.StateDir); err != nil {
 		return err
 	}
-	a.store, err = boltstore.Open(boltstore.Options{Path: a.state.path("store.db")})
-	if errors.Is(err, boltstore.ErrLocked) {
-		return misconfigured("another sallyport serves from %s: stop it, or set SALLYPORT_STATE_DIR to a directory of its own", a.state)
-	} else if err != nil {
-		return fmt.Errorf("the embedded store: %w", err)
+	if a.c.AdminTLSCert != "" {
+		if a.adminTC, err = loadCertificate(a.c.AdminTLSCert, a.c.AdminTLSKey, "SALLYPORT_ADMIN_TLS_CERT"); err != nil {
+			return err
+		}
 	}
-	a.closing(a.store.Close)
-	canary, err := a.store.Meta(ctx, metaCanary)
-	if err != nil {
-		return err
+	isNew := false
+	if a.c.Store.IsZero() {
+		embedded, err := openEmbedded(a.state)
+		if err != nil {
+			return err
+		}
+		a.store = embedded
+		a.closing(a.store.Close)
+		canary, err := a.store.Meta(ctx, metaCanary)
+		if err != nil {
+			return err
+		}
+		isNew = canary == nil
 	}
-	raw, err := readKeyset(a.c.Keyset, a.state, canary == nil)
+	raw, err := readKeyset(a.c.Keyset, a.state, isNew)
 	if err != nil {
 		return err
 	}
 	if a.keys, err = secret.ParseKeyring(raw); err != nil {
 		return misconfigured("SALLYPORT_KEYSET: %w", err)
-	}
-	if err := checkCanary(ctx, a.store, a.keys); err != nil {
-		return err
 	}
 	a.journal, err = journal.Open(journal.Options{Dir: a.state.path("journal"), Sealer: a.keys, Logger: a.log})
 	if errors.Is(err, journal.ErrLocked) {
@@ -143,7 +150,17 @@ func (a *app) openState(ctx context.Context) (err error) {
 		return fmt.Errorf("the journal: %w", err)
 	}
 	a.closing(a.journal.Close)
-	return nil
+	if a.store == nil {
+		if a.shared, err = a.openShared(ctx); err != nil {
+			return err
+		}
+		a.store = a.shared
+		a.closing(a.store.Close)
+	}
+	if a.deployment, err = settleDeployment(ctx, a.state, a.store, a.keys, a.shared != nil); err != nil {
+		return err
+	}
+	return checkCanary(ctx, a.store, a.keys)
 }
 
 func (a *app) startTelemetry(ctx context.Context, stderr io.Writer, env func(string) string) (err error) {
@@ -187,11 +204,16 @@ func (a *app) openWays(ctx context.Context) (err error) {
 	if !a.c.EgressProxy.IsZero() {
 		o.Proxy = a.c.EgressProxy.URL()
 	}
+	for _, r := range a.c.EgressAllowed {
+		o.Registered = append(o.Registered, egress.Range{From: r.From, To: r.To})
+	}
+	o.Echo = a.c.EgressEchoURL
 	if a.out, err = egress.New(o); err != nil {
 		return &configError{err}
 	}
+	a.out.Attest(ctx)
 	a.closing(func() error { a.out.Close(); return nil })
-	a.dir = newDirectory(a.out, a.log)
+	a.dir = newDirectory(a.out, a.log, a.c.EgressEnforce == "all")
 	a.reg, err = registry.New(ctx, registry.Options{Store: a.store, Sealer: a.keys, LiveGrants: a.hasLiveGrant})
 	if err != nil {
 		return fmt.Errorf("the registry: %w", err)
@@ -209,11 +231,7 @@ func (a *app) hasLiveGrant(key string) bool {
 }
 
 func (a *app) startBroker(ctx context.Context) error {
-	deployment, err := a.store.MetaOnce(ctx, metaDeployment, []byte(randomToken()))
-	if err != nil {
-		return err
-	}
-	fpKey, err := sealedOnce(ctx, a.store, a.keys, metaFingerprint, func() ([]byte, error) { return secret.NewFingerprintKey(), nil })
+	fpKey, err := a.keys.Open(a.deployment.Fingerprint, "", metaFingerprint)
 	if err != nil {
 		return fmt.Errorf("the fingerprint key: %w", err)
 	}
@@ -225,17 +243,27 @@ func (a *app) startBroker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.broker, err = tokens.NewBroker(tokens.Options{
+	if err := observeEgress(a.tel.Meter, a.out); err != nil {
+		return err
+	}
+	o := tokens.Options{
 		Store: a.store, Claims: a.store, Journal: a.journal, Exchanger: x, Sealer: a.keys, Fingerprint: fp, Directory: a.dir, History: a.store,
-		Replica: a.journal.Replica(), Deployment: string(deployment), Policy: policyOf(a.c),
+		Replica: a.journal.Replica(), Deployment: string(a.deployment.ID), Policy: policyOf(a.c),
 		Instance: func(org tokens.OrgID, url string) {
 			if err := a.reg.SetInstanceHost(string(org), hostOf(url)); err != nil {
 				a.log.Warn("the instance URL of an org isn't taken as one of its hosts", "org", org, "error", err)
 			}
 		},
+		Gate:   a.dir.mayExchange,
 		Tracer: a.tel.Tracer, Meter: a.tel.Meter, Logger: a.log,
-	})
-	if err != nil {
+	}
+	if a.shared != nil {
+		o.Watcher = a.shared
+		if a.journal.Ephemeral() {
+			o.Spool = a.shared
+		}
+	}
+	if a.broker, err = tokens.NewBroker(o); err != nil {
 		return err
 	}
 	unsubscribe := a.reg.Subscribe(func() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/internal/admin"
+	"github.com/sallyport/sallyport/internal/egress"
 	"github.com/sallyport/sallyport/tokens"
 )
 
@@ -39,6 +40,17 @@ func (a *app) checks(ctx context.Context) []admin.Finding {
 		tell("ca", time.Until(end) < 90*24*time.Hour, "the interception CA is valid until "+end.Format(time.DateOnly), "run sallyport ca rotate, give the new root to the clients, then sallyport ca rotate --activate")
 		if next != nil {
 			tell("ca", false, "a rotation is under way: clients need both roots", "")
+		}
+	}
+	for _, at := range a.out.Attestations() {
+		switch err := a.out.Registered(at.Source); {
+		case err != nil:
+			tell("egress", true, err.Error(), "register the address with Salesforce and in SALLYPORT_EGRESS_ALLOWED, or mend the way out")
+		case at.Standing == egress.Verified:
+			tell("egress", false, fmt.Sprintf("source address %s leaves as %v, which is registered (seen by %s at %s; behind a NAT with several addresses this proves one of them)",
+				sourceName(at.Source), at.Public, at.Echo, at.At.UTC().Format(time.RFC3339)), "")
+		case at.Public.IsValid():
+			tell("egress", true, fmt.Sprintf("source address %s leaves as %v, and no registered addresses are known", sourceName(at.Source), at.Public), "set SALLYPORT_EGRESS_ALLOWED")
 		}
 	}
 	for _, l := range a.c.Listen {

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 type directory struct {
 	out *egress.Egress
 	log *slog.Logger
+	all bool // API calls leave by verified addresses only, too
 	now atomic.Pointer[map[tokens.OrgID]listing]
 }
 
@@ -30,8 +32,8 @@ type listing struct {
 	transport http.RoundTripper
 }
 
-func newDirectory(out *egress.Egress, log *slog.Logger) *directory {
-	d := &directory{out: out, log: log}
+func newDirectory(out *egress.Egress, log *slog.Logger, all bool) *directory {
+	d := &directory{out: out, log: log, all: all}
 	d.now.Store(&map[tokens.OrgID]listing{})
 	return d
 }
@@ -51,13 +53,9 @@ func (d *directory) rebuild(s *registry.Snapshot) {
 			d.log.Error("an org can't be served from here: its egress address isn't one of SALLYPORT_EGRESS_SOURCE_IPS", "org", o.Name, "error", err)
 			disabled = true
 		}
-		address := ""
-		if source.IsValid() {
-			address = source.String()
-		}
 		m[tokens.OrgID(o.Key)] = listing{
 			settings: tokens.Settings{Name: o.Name, Kind: o.Grant, SingleUse: salesforce.SingleUse(o.Grant), SessionTimeout: o.SessionTimeout,
-				Disabled: disabled, Address: address, ClientID: app.ClientID},
+				Disabled: disabled, ClientID: app.ClientID},
 			app:       salesforce.App{ClientID: app.ClientID, ClientSecret: app.ClientSecret, TokenHost: login.Hostname(), TokenPort: portOf(login), Source: source},
 			transport: d.out.Transport(source),
 		}
@@ -68,7 +66,30 @@ func (d *directory) rebuild(s *registry.Snapshot) {
 // Settings implements [tokens.Directory].
 func (d *directory) Settings(org tokens.OrgID) (tokens.Settings, bool) {
 	l, ok := (*d.now.Load())[org]
+	l.settings.Address = addressOf(d.out, l.app.Source)
 	return l.settings, ok
+}
+
+// addressOf is how Salesforce sees what leaves by source, as far as is known;
+// empty for the kernel's choice.
+func addressOf(out *egress.Egress, source netip.Addr) string {
+	if public := out.Public(source); public.IsValid() {
+		return public.String()
+	}
+	if source.IsValid() {
+		return source.String()
+	}
+	return ""
+}
+
+// mayExchange is the broker's gate.
+func (d *directory) mayExchange(org tokens.OrgID) error {
+	err := d.out.Registered((*d.now.Load())[org].app.Source)
+	if err == nil {
+		return nil
+	}
+	return &tokens.Error{Org: org, Code: tokens.CodeEgressUnverified, Temporary: true, RetryAfter: 30 * time.Second, What: err.Error(), Err: err,
+		Hint: "no refresh token leaves from an address that isn't verified: see sallyport doctor, SALLYPORT_EGRESS_ALLOWED and SALLYPORT_EGRESS_ECHO_URL"}
 }
 
 // App implements [salesforce.Apps].
@@ -89,11 +110,19 @@ type wayOf struct {
 
 // RoundTrip implements [http.RoundTripper].
 func (w wayOf) RoundTrip(r *http.Request) (*http.Response, error) {
-	if t := (*w.d.now.Load())[w.org].transport; t != nil {
+	t := (*w.d.now.Load())[w.org].transport
+	var err error
+	if w.d.all {
+		err = w.d.mayExchange(w.org)
+	}
+	if t != nil && err == nil {
 		return t.RoundTrip(r)
 	}
 	if r.Body != nil {
 		_ = r.Body.Close() // nothing is sent
+	}
+	if err != nil {
+		return nil, err
 	}
 	return nil, &tokens.Error{Org: w.org, Code: tokens.CodeUnavailable, Temporary: true, RetryAfter: time.Second,
 		What: "the org was registered this moment", Hint: "call again"}

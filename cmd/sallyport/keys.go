@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/config"
@@ -113,6 +115,9 @@ type authority struct {
 	domains []string
 	brought *proxy.Authority // the operator's own, which isn't rotated here
 	use     func(*proxy.Authority)
+
+	mu   sync.Mutex
+	last []byte // guarded by mu: what the store was last seen to keep, sealed
 }
 
 func caDomains(c config.Config) []string {
@@ -145,6 +150,43 @@ func (a *authority) load(ctx context.Context) (current, next *proxy.Authority, e
 	}
 	next, err = proxy.ParseAuthority(*p.Next)
 	return current, next, err
+}
+
+// keep gives the store the CA again if it lost it, and takes over the pair that
+// another replica put into use.
+func (a *authority) keep(ctx context.Context) error {
+	if a.brought != nil {
+		return nil
+	}
+	kept, err := a.store.Meta(ctx, metaCA)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	last := a.last
+	a.mu.Unlock()
+	switch {
+	case kept == nil && last != nil:
+		_, err := a.store.MetaOnce(ctx, metaCA, last)
+		return err
+	case last == nil || bytes.Equal(kept, last):
+		a.saw(kept)
+		return nil
+	}
+	current, _, err := a.load(ctx)
+	if err != nil {
+		return err
+	}
+	a.saw(kept)
+	a.use(current)
+	return nil
+}
+
+// saw notes what the store keeps.
+func (a *authority) saw(sealed []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.last = sealed
 }
 
 func (a *authority) fresh() (proxy.AuthorityPEM, error) {
@@ -207,6 +249,7 @@ func (a *authority) Rotate(ctx context.Context, activate bool) error {
 	if err := a.store.SetMeta(ctx, metaCA, sealed); err != nil {
 		return err
 	}
+	a.saw(sealed)
 	if activate {
 		a.use(next)
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -68,11 +69,6 @@ func (a *app) startAdmin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.c.AdminTLSCert != "" {
-		if a.adminTC, err = loadCertificate(a.c.AdminTLSCert, a.c.AdminTLSKey, "SALLYPORT_ADMIN_TLS_CERT"); err != nil {
-			return err
-		}
-	}
 	a.admin, err = admin.New(admin.Options{
 		Registry: a.reg, Grants: a.broker, Enroller: a.broker, Ender: a.broker, History: a.store, CA: a.ca,
 		Ready: a.ready, Checks: a.checks, Metrics: a.tel.Metrics,
@@ -116,6 +112,12 @@ func (a *app) run(ctx context.Context) error {
 	if err := watch(watching, a.log, a.watched(), a.reload); err != nil {
 		a.log.Warn("files aren't watched: send SIGHUP after a change", "error", err)
 	}
+	var looking sync.WaitGroup
+	looking.Go(func() { a.out.KeepAttesting(watching, a.broker.Reconfigure) }) // ends with watching
+	if a.shared != nil {
+		looking.Go(func() { a.guard(watching) })  // ends with watching
+		looking.Go(func() { a.listen(watching) }) // ends with watching
+	}
 	a.serving.Store(true)
 	notify(a, daemon.SdNotifyReady)
 	select {
@@ -123,6 +125,8 @@ func (a *app) run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	a.serving.Store(false)
+	unwatch()
+	looking.Wait()
 	notify(a, daemon.SdNotifyStopping)
 	a.log.Info("draining", "timeout", a.c.DrainTimeout.D())
 	return errors.Join(err, a.drain(), closeAdmin())
@@ -159,19 +163,27 @@ func (a *app) checkCallers() error {
 	return nil
 }
 
+func (a *app) listenAdmin() (net.Listener, error) {
+	l, err := net.Listen("tcp", string(a.c.AdminListen))
+	if err != nil {
+		return nil, fmt.Errorf("SALLYPORT_ADMIN_LISTEN: %w", err)
+	}
+	if a.adminTC != nil {
+		l = tls.NewListener(l, a.adminTC.server())
+	}
+	return l, nil
+}
+
 func (a *app) serveAdmin(failed chan<- error) (func() error, error) {
 	sock, err := listenUnix(a.state.path(adminSocket))
 	if err != nil {
 		return nil, fmt.Errorf("the admin socket: %w", err)
 	}
-	public, err := net.Listen("tcp", string(a.c.AdminListen))
+	public, err := a.listenAdmin()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("SALLYPORT_ADMIN_LISTEN: %w", err), sock.Close())
+		return nil, errors.Join(err, sock.Close())
 	}
 	a.log.Info("listening", "admin", public.Addr().String(), "socket", sock.Addr().String())
-	if a.adminTC != nil {
-		public = tls.NewListener(public, a.adminTC.server())
-	}
 	servers := []*http.Server{admin.NewHTTPServer(a.admin.Local(), a.log), admin.NewHTTPServer(a.admin.Public(), a.log)}
 	for i, l := range []net.Listener{sock, public} {
 		go func() { // ends when the server is closed
@@ -265,6 +277,14 @@ func (a *app) ready(context.Context) admin.Readiness {
 	r := admin.Readiness{Status: admin.StatusOK, Reasons: []string{}}
 	degraded := func(format string, args ...any) {
 		r.Status, r.Reasons = admin.StatusDegraded, append(r.Reasons, fmt.Sprintf(format, args...))
+	}
+	if err := a.away.Load(); err != nil {
+		degraded("the store can't be used, nothing is exchanged: %v", *err)
+	}
+	for _, at := range a.out.Attestations() {
+		if err := a.out.Registered(at.Source); err != nil {
+			degraded("%s", err)
+		}
 	}
 	if a.journal.Degraded() {
 		degraded("%s", tokens.ErrDegraded.Error())

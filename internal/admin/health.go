@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 )
 
@@ -17,13 +18,28 @@ type Readiness struct {
 	Reasons []string `json:"reasons"` // sentences for people; never a secret
 }
 
+// Waiting answers for a process that can't serve anybody yet, and says why: it
+// is alive, and not ready.
+func Waiting(why string) http.Handler {
+	mux := http.NewServeMux()
+	health(mux, func(context.Context) Readiness { return Readiness{StatusUnready, []string{why}} })
+	return mux
+}
+
 // health mounts what needs no token.
 func (s *Server) health(mux *http.ServeMux) {
+	health(mux, s.o.Ready)
+	if s.o.Metrics != nil {
+		mux.Handle("GET /metrics", s.o.Metrics)
+	}
+}
+
+func health(mux *http.ServeMux, how func(context.Context) Readiness) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		send(w, http.StatusOK, "text/plain; charset=utf-8", []byte("ok\n"))
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ready, status := s.o.Ready(r.Context()), http.StatusOK
+		ready, status := how(r.Context()), http.StatusOK
 		if ready.Status != StatusOK && ready.Status != StatusDegraded {
 			ready.Status, status = StatusUnready, http.StatusServiceUnavailable
 		}
@@ -32,8 +48,5 @@ func (s *Server) health(mux *http.ServeMux) {
 		}
 		write(w, reply{status: status, body: ready})
 	})
-	if s.o.Metrics != nil {
-		mux.Handle("GET /metrics", s.o.Metrics)
-	}
 	mux.Handle("/", problemHandler(ProblemError{Status: http.StatusNotFound, Code: codeNotFound, Detail: "there is no such path"}))
 }

@@ -26,6 +26,8 @@ const (
 	GrantState     = attribute.Key("sallyport.grant.state")
 	ErrorCode      = attribute.Key("sallyport.error")
 	ErrorType      = attribute.Key("error.type")
+	EgressSource   = attribute.Key("sallyport.egress.source")
+	EgressStanding = attribute.Key("sallyport.egress.standing")
 	EgressAddress  = attribute.Key("sallyport.egress.address")
 	Attempts       = attribute.Key("sallyport.attempts")
 	SubjectKind    = attribute.Key("sallyport.introspect.subject")

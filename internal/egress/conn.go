@@ -27,10 +27,13 @@ var _ net.Conn = (*Conn)(nil)
 // gives up after 10 s without an acknowledgement (TCP_USER_TIMEOUT, Linux): a kernel must not deliver a token request
 // after its sender is gone.
 //
-// It fails with an [AddressNotAllowedError], a [SourceError], an [UnreachableError] or a [TLSError]; for all of
-// them [NotSent] holds, and trying again is safe.
+// It fails with an [AddressNotAllowedError], a [SourceError], an [UnverifiedError], an [UnreachableError] or a
+// [TLSError]; for all of them [NotSent] holds, and trying again is safe.
 func (e *Egress) DialTLS(ctx context.Context, source netip.Addr, host string, port uint16) (*Conn, error) {
 	if err := checkSource(e.sources, source); err != nil {
+		return nil, err
+	}
+	if err := e.Registered(source); err != nil {
 		return nil, err
 	}
 	host, err := canonicalHost(host)
@@ -43,6 +46,7 @@ func (e *Egress) DialTLS(ctx context.Context, source netip.Addr, host string, po
 		return sock, dropOnClose(c)
 	})
 	if err != nil {
+		e.Reattest()
 		return nil, err
 	}
 	tc, err := handshake(ctx, conn, e.tls[source], host, joinHostPort(host, port), e.opts.HandshakeTimeout)

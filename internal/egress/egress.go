@@ -29,6 +29,8 @@ type Egress struct {
 	tls        map[netip.Addr]*tls.Config
 
 	open connections // Of transports.
+
+	attestor *attestor
 }
 
 // New checks o and returns an Egress that has connected to nothing yet. Its error is an [OptionError] or several,
@@ -66,6 +68,7 @@ func New(o Options) (*Egress, error) {
 		e.tls[a] = newTLSConfig(o.Roots)
 		e.transports[a] = e.newTransport(a)
 	}
+	e.attestor = newAttestor(o, e.tls)
 	return e, nil
 }
 

@@ -124,6 +124,7 @@ const (
 	ClassCanceled          Class = "canceled" // The caller went away.
 	ClassAddressNotAllowed Class = "address_not_allowed"
 	ClassSource            Class = "source_address"
+	ClassUnverified        Class = "egress_unverified"
 	ClassTLS               Class = "tls"
 	ClassUnreachable       Class = "unreachable" // Also a connection that broke before the answer.
 	ClassTimeout           Class = "timeout"     // Connected, but no answer in time.
@@ -138,6 +139,8 @@ func Classify(err error) Class {
 		return ClassAddressNotAllowed
 	case as[*SourceError](err):
 		return ClassSource
+	case as[*UnverifiedError](err):
+		return ClassUnverified
 	case as[*TLSError](err):
 		return ClassTLS
 	case errors.Is(err, context.Canceled):
@@ -154,7 +157,7 @@ func Classify(err error) Class {
 // NotSent reports whether err proves that no byte of a request left: it happened while a connection was made. An err
 // that proves nothing gives false.
 func NotSent(err error) bool {
-	return as[*AddressNotAllowedError](err) || as[*SourceError](err) || as[*TLSError](err) || as[*UnreachableError](err) ||
+	return as[*AddressNotAllowedError](err) || as[*SourceError](err) || as[*UnverifiedError](err) || as[*TLSError](err) || as[*UnreachableError](err) ||
 		as[*BusyError](err)
 }
 

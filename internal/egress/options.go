@@ -30,6 +30,11 @@ type Options struct {
 	// Proxy is an upstream proxy, http or https, with or without userinfo. Its own address is exempt from the guard,
 	// and through it names are judged instead of addresses.
 	Proxy *url.URL
+	// Registered are the public addresses that Salesforce knows. With any, token requests leave only by a source address
+	// that an echo has seen as one of them ([Egress.Registered]).
+	Registered []Range
+	// Echo are https URLs that answer the caller's address as text or as the ip of a JSON object, tried in order.
+	Echo []string
 	// Resolver looks names up; nil: net.DefaultResolver.
 	Resolver *net.Resolver
 
@@ -124,6 +129,14 @@ func (o Options) check() (map[string]netip.AddrPort, error) {
 		case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
 			fault("Proxy", "%s has a path, query or fragment", redactedURL(u))
 		}
+	}
+	for _, r := range o.Registered {
+		if !r.From.IsValid() || r.From.BitLen() != r.To.BitLen() || r.To.Less(r.From) {
+			fault("Registered", "%v-%v is no range", r.From, r.To)
+		}
+	}
+	if len(o.Registered) > 0 && len(o.Echo) == 0 {
+		fault("Registered", "nothing can be verified without an echo")
 	}
 	for name, d := range map[string]time.Duration{
 		"DialTimeout": o.DialTimeout, "HandshakeTimeout": o.HandshakeTimeout,

@@ -47,6 +47,7 @@ type Lab struct {
 	o      Options
 	Sim    *sfsim.Sim
 	server *sfsim.Server
+	peer   bool // the simulator is another's
 	Grants map[string]sfsim.Grant
 
 	Secret string // of the client named Client
@@ -91,6 +92,14 @@ func New(o Options) (*Lab, error) {
 		return nil, err
 	}
 	return l, errors.Join(l.prepare())
+}
+
+// Peer is another sallyport in front of the same Salesforce, with a state
+// directory in dir, which must be empty. Close it before l.
+func (l *Lab) Peer(dir string) (*Lab, error) {
+	p := &Lab{o: l.o, Sim: l.Sim, server: l.server, peer: true, Grants: l.Grants, Secret: l.Secret}
+	p.o.Dir = dir
+	return p, p.prepare()
 }
 
 // Host is the My Domain host of the org called name.
@@ -153,6 +162,9 @@ func (l *Lab) Close(ctx context.Context) error {
 	var err error
 	if l.process != nil {
 		err = l.Stop(ctx)
+	}
+	if l.peer {
+		return err
 	}
 	return errors.Join(err, l.server.Close())
 }

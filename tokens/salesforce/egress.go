@@ -26,8 +26,20 @@ func (v via) DialTLS(ctx context.Context, org tokens.OrgID, source netip.Addr, h
 	if err != nil {
 		return nil, err
 	}
+	if public := v.egress.Public(from); public.IsValid() {
+		return seen{conn, public}, nil
+	}
 	return conn, nil
 }
+
+// seen is a connection whose public address is known.
+type seen struct {
+	*egress.Conn
+	public netip.Addr
+}
+
+// LocalAddr implements [net.Conn]. It is the address that Salesforce sees.
+func (s seen) LocalAddr() net.Addr { return &net.TCPAddr{IP: s.public.AsSlice()} }
 
 // dialError says why there is no connection to the token endpoint of app. In
 // every case nothing was sent, so trying again is safe; Temporary says whether
@@ -48,6 +60,10 @@ func dialError(org tokens.OrgID, app App, err error) *tokens.Error {
 		e.Code, e.Temporary = tokens.CodeEgressUnverified, false
 		e.What = "the org's source address can't be used"
 		e.Hint = "compare the org's egress with SALLYPORT_EGRESS_SOURCE_IPS and with the machine's interfaces"
+	case egress.ClassUnverified:
+		e.Code = tokens.CodeEgressUnverified
+		e.What = err.Error()
+		e.Hint = "no refresh token leaves from an address that isn't verified: see sallyport doctor, SALLYPORT_EGRESS_ALLOWED and SALLYPORT_EGRESS_ECHO_URL"
 	case egress.ClassTLS:
 		e.Code, e.Temporary = tokens.CodeUpstreamTLS, false
 		e.What = "TLS with " + to + " failed"

@@ -1,0 +1,114 @@
+package lab_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/lab"
+	"github.com/sallyport/sallyport/internal/redistest"
+	"github.com/sallyport/sallyport/internal/secret"
+)
+
+// fleet starts n replicas of serve on the store at url.
+func fleet(t *testing.T, n int, url string, o lab.Options) []*lab.Lab {
+	t.Helper()
+	keys, err := secret.NewKeyset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyset := filepath.Join(t.TempDir(), "keyset.json")
+	if err := os.WriteFile(keyset, keys, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Binary, o.Dir = binary, t.TempDir()
+	o.Env = append(o.Env, "SALLYPORT_STORE="+url, "SALLYPORT_KEYSET="+keyset, "SALLYPORT_ADMIN_TOKEN=admin-token-of-no-worth")
+	first, err := lab.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []*lab.Lab{first}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		var errs []error
+		for i := len(all) - 1; i >= 0; i-- {
+			errs = append(errs, all[i].Close(ctx))
+		}
+		if err := errors.Join(errs...); err != nil {
+			t.Error(err)
+		}
+	})
+	for range n - 1 {
+		p, err := first.Peer(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	for _, l := range all {
+		if err := l.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// A thousand callers on four replicas that need a token at once cause one
+// exchange, and each replica can tell how.
+func TestAThousandCallersOnFourReplicasNeedOneExchange(t *testing.T) {
+	redis := redistest.Start(t, redistest.Options{})
+	all := fleet(t, 4, redis.URL(), lab.Options{Orgs: []string{"acme"}, Session: time.Hour})
+	var wg sync.WaitGroup
+	for _, l := range all {
+		c := l.NewClient()
+		for range 250 {
+			wg.Go(func() { mustCall(t, l, c) })
+		}
+	}
+	wg.Wait()
+	expectLedger(t, all[0], 1)
+	for i := range 3 { // killed sessions, each under all callers
+		all[0].Sim.KillGrantAccess(all[0].Grants["acme"].ID)
+		for _, l := range all {
+			c := l.NewClient()
+			for range 50 {
+				wg.Go(func() { mustCall(t, l, c) })
+			}
+		}
+		wg.Wait()
+		expectLedger(t, all[0], 2+i)
+	}
+	status, told, err := all[3].AdminCall(t.Context(), http.MethodGet, "/v1/exchanges?org=acme", nil)
+	if err != nil || status != http.StatusOK {
+		t.Fatal(status, err)
+	}
+	if n := strings.Count(string(told), `"outcome":"issued"`); n != 4 {
+		t.Errorf("the history that every replica shows has %d exchanges, want 4:\n%s", n, told)
+	}
+}
+
+// expectLedger checks what Salesforce saw at its token endpoint.
+func expectLedger(t *testing.T, l *lab.Lab, issued int) {
+	t.Helper()
+	got, violations := 0, []string{}
+	ledger := l.Sim.Ledger()
+	for _, r := range ledger.Tokens {
+		if r.GrantType == "refresh_token" {
+			got++
+		}
+	}
+	for _, v := range ledger.Violations {
+		violations = append(violations, fmt.Sprintf("%s: %s", v.Kind, v.Detail))
+	}
+	if got != issued || len(violations) > 0 {
+		t.Errorf("Salesforce saw %d exchanges, want %d; violations: %s", got, issued, violations)
+	}
+}
