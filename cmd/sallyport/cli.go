@@ -31,6 +31,7 @@ type commands struct {
 	Exchanges   exchangesCmd   `cmd:"" help:"Show the history of token exchanges and races."`
 	Explain     explainCmd     `cmd:"" help:"Tell the story of an org's last exchanges: who asked, who won the race, who waited, what Salesforce answered."`
 	Doctor      doctorCmd      `cmd:"" help:"Check a deployment: what is wrong and how to mend it. Exit code 1 when something is."`
+	Store       storeCmd       `cmd:"" help:"The store of grants."`
 	CA          caCmd          `cmd:"" name:"ca" help:"The interception CA that clients trust."`
 	Keyset      keysetCmd      `cmd:"" help:"The keyset that seals secrets. Works on files, without a server."`
 	Env         envCmd         `cmd:"" help:"Print the variables that make programs use the proxy."`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -110,5 +111,79 @@ func expectLedger(t *testing.T, l *lab.Lab, issued int) {
 	}
 	if got != issued || len(violations) > 0 {
 		t.Errorf("Salesforce saw %d exchanges, want %d; violations: %s", got, issued, violations)
+	}
+}
+
+// A deployment that outgrew its embedded store takes its grants along.
+func TestStoreMove(t *testing.T) {
+	redis := redistest.Start(t, redistest.Options{})
+	l, err := lab.New(lab.Options{Binary: binary, Dir: t.TempDir(), Orgs: []string{"acme", "umbrella"}, Session: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	closed := false
+	defer func() {
+		if !closed {
+			if err := l.Close(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	if err := l.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	call := func() {
+		t.Helper()
+		for _, org := range []string{"acme", "umbrella"} {
+			if seen, err := l.Call(ctx, l.NewClient(), org); err != nil || seen.Status != http.StatusOK {
+				t.Fatalf("%s: %d %s %v; serve said: %s", org, seen.Status, seen.Body, err, l.Said())
+			}
+		}
+	}
+	call()
+	if err := l.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	l.Env = append(l.Env, "SALLYPORT_STORE="+redis.URL(), "SALLYPORT_KEYSET="+filepath.Join(l.StateDir(), "keyset.json"), "SALLYPORT_ADMIN_TOKEN=admin-token-of-no-worth")
+	if err := l.Start(ctx); err == nil || !strings.Contains(err.Error(), "sallyport store move") {
+		t.Fatalf("serve on a shared store left grants behind: %v", err)
+	}
+	cmd := exec.CommandContext(ctx, binary, "store", "move")
+	cmd.Env = l.Env
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "2 grants moved") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := l.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	call()
+	for _, org := range []string{"acme", "umbrella"} {
+		l.Sim.KillGrantAccess(l.Grants[org].ID)
+	}
+	call()
+	expectLedger(t, l, 4)
+	// A second replica finds all of it, and needs nothing but the store.
+	p, err := l.Peer(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Env = append(p.Env, "SALLYPORT_STORE="+redis.URL(), "SALLYPORT_KEYSET="+filepath.Join(l.StateDir(), "keyset.json"), "SALLYPORT_ADMIN_TOKEN=admin-token-of-no-worth")
+	if err := p.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, org := range []string{"acme", "umbrella"} {
+		mustCall(t, p, p.NewClient())
+		l.Sim.KillGrantAccess(l.Grants[org].ID)
+	}
+	mustCall(t, p, p.NewClient())
+	if err := p.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	expectLedger(t, l, 5)
+	closed = true
+	if err := l.Close(ctx); err != nil {
+		t.Error(err)
 	}
 }

@@ -46,3 +46,27 @@ func (s *Store) Claimant(ctx context.Context, name string) (tokens.OrgID, error)
 	})
 	return who, err
 }
+
+// Claimed calls f with every claim, in the order of the names, until f fails.
+func (s *Store) Claimed(ctx context.Context, f func(name string, org tokens.OrgID) error) error {
+	type claim struct{ name, org string }
+	var all []claim
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := s.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketClaims).ForEach(func(name, org []byte) error {
+			all = append(all, claim{string(name), string(org)})
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		if err := f(c.name, tokens.OrgID(c.org)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
