@@ -265,8 +265,7 @@ func (x *exchange) save(ctx context.Context, h Hold, r Record) (Record, error) {
 		return r, x.storeError(err)
 	}
 	r, _ = h.Record()
-	x.b.acquaint(x.s, r)
-	x.b.remember(x.s, r)
+	x.b.wrote(x.s, r)
 	return r, nil
 }
 

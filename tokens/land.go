@@ -140,8 +140,7 @@ func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed) (Landing, e
 	if c.Record.SingleUse {
 		b.settle(s.id, c.Attempt, OutcomeIssued)
 	}
-	b.acquaint(s, r)
-	b.remember(s, r)
+	b.wrote(s, r)
 	if l == LandedForgotten {
 		if err := b.o.Journal.Forget(s.id); err != nil {
 			b.log.ErrorContext(ctx, "the journal keeps a secret of a forgotten grant until the next start", "org", s.id, "error", err)

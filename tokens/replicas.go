@@ -87,7 +87,10 @@ func (b *Broker) byAnother(ctx context.Context, s *org, f *flight, cause error) 
 // a lock only to find it done.
 func (b *Broker) heard(r Record) {
 	s := b.org(r.Org)
-	b.acquaint(s, r)
+	s.mu.Lock()
+	// What is no news may be what a store of any age shows.
+	s.acquainted = s.acquainted || s.memory.Known() && r.Compare(s.memory) > 0
+	s.mu.Unlock()
 	b.remember(s, r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,14 +99,12 @@ func (b *Broker) heard(r Record) {
 	}
 }
 
-// acquaint notes that this process has seen r, or something newer, as it was
-// written. Until then what a store shows may be any age.
-func (b *Broker) acquaint(s *org, r Record) {
+// wrote takes into memory what this process wrote.
+func (b *Broker) wrote(s *org, r Record) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.acquainted && r.Compare(s.memory) >= 0 {
-		s.acquainted = true
-	}
+	s.acquainted = true
+	s.mu.Unlock()
+	b.remember(s, r)
 }
 
 // overtaken reports whether r has what f was begun for. The caller holds s.mu.

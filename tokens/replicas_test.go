@@ -442,6 +442,7 @@ func TestAReplicaThatMayNotExchangeLetsAnotherDoIt(t *testing.T) {
 					fl.on(o)
 					o.Gate = closed
 				})
+				synctest.Wait() // everybody listens
 				if !mayOther {
 					fl.air.mu.Lock()
 					fl.air.able = nil
