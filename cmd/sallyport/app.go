@@ -258,7 +258,7 @@ func (a *app) startBroker(ctx context.Context) error {
 		Tracer: a.tel.Tracer, Meter: a.tel.Meter, Logger: a.log,
 	}
 	if a.shared != nil {
-		o.Watcher = a.shared
+		o.Watcher, o.Asker = a.shared, a.shared
 		if a.journal.Ephemeral() {
 			o.Spool = a.shared
 		}
