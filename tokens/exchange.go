@@ -246,8 +246,8 @@ func (x *exchange) movedOn(r Record) bool {
 	x.s.mu.Lock()
 	over := x.b.overtaken(x.s, x.f, r)
 	x.s.mu.Unlock()
-	if !over {
-		return false
+	if !over || x.f.cause == causeSettle {
+		return over
 	}
 	x.line.Race = attr.RaceLost
 	x.line.Epoch, x.line.Generation = r.Epoch, r.Generation

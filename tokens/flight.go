@@ -237,7 +237,10 @@ func (b *Broker) nextWake(s *org) time.Time {
 		}
 		return later(at, s.notYet)
 	case Exchanging:
-		return s.seenAt // somebody's: written in doubt at once
+		if r.Attempt.Replica == b.o.Replica {
+			return s.seenAt // of a process before this one: written in doubt at once
+		}
+		return s.seenAt.Add(r.Attempt.Limit)
 	case InDoubt:
 		if s.silent == 0 && b.p.Doubt != AskHold {
 			return b.askAt(s)

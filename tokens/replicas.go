@@ -112,8 +112,10 @@ func (b *Broker) overtaken(s *org, f *flight, r Record) bool {
 	switch f.cause {
 	case CauseHeartbeat:
 		return r.State == Ready && time.Now().Before(b.p.HeartbeatDue(r))
-	case CauseManual, causeSettle:
+	case CauseManual:
 		return false
+	case causeSettle:
+		return r.State == Ready && !f.force
 	}
 	l := s.live.Load()
 	return l.alive(time.Now()) && l.token.Place.Compare(f.stale) > 0

@@ -88,3 +88,8 @@ func attribute(s *trace.Span, key string) string {
 	}
 	return ""
 }
+
+// linksTo reports whether s links to the span with this id.
+func linksTo(s *trace.Span, id []byte) bool {
+	return slices.ContainsFunc(s.GetLinks(), func(k *trace.Span_Link) bool { return string(k.GetSpanId()) == string(id) })
+}
