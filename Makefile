@@ -36,7 +36,7 @@ test: test-deps ## all tests, with the race detector
 
 .PHONY: test-deps
 test-deps: # what the tests run beside Go: peers and clients
-	@$(APT) curl openssl python3 javac=default-jdk-headless
+	@$(APT) curl openssl python3 javac=default-jdk-headless redis-server redis-cli=redis-tools redis-sentinel
 
 .PHONY: lint
 lint: bin/golangci-lint ## formatting, linters, shell scripts, a tidy go.mod
