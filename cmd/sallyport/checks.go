@@ -27,6 +27,7 @@ func (a *app) checks(ctx context.Context) []admin.Finding {
 	} else {
 		tell("keys", false, "the keyset opens what the store holds", "")
 	}
+	a.checkShared(ctx, tell)
 	if a.journal.Degraded() {
 		tell("journal", true, tokens.ErrDegraded.Error(), "restart on a sound disk")
 	} else {
@@ -59,4 +60,39 @@ func (a *app) checks(ctx context.Context) []admin.Finding {
 		}
 	}
 	return all
+}
+
+// checkShared looks at the server of a shared store.
+func (a *app) checkShared(ctx context.Context, tell func(check string, wrong bool, what, hint string)) {
+	if a.shared == nil {
+		return
+	}
+	f, err := a.shared.Check(ctx)
+	if err != nil {
+		tell("store", true, err.Error(), "living access tokens are served meanwhile; nothing is exchanged")
+		return
+	}
+	for _, m := range f.Missing {
+		tell("store", true, m.Error(), "give the user the rights of the ACL line in the documentation of the Redis store")
+	}
+	for _, n := range f.Nodes {
+		tell("store", n.Role != "master", fmt.Sprintf("Redis %s at %s is a %s with %d replicas in step", n.Version, n.Address, n.Role, n.Replicas),
+			"SALLYPORT_STORE must lead to the master: name the Sentinels, or the Cluster")
+		if n.Evicts {
+			tell("store", true, fmt.Sprintf("Redis at %s may throw records away when its memory is full (maxmemory-policy %s)", n.Address, n.Policy), "set maxmemory-policy noeviction")
+		}
+		if !n.AppendTo {
+			tell("store", true, fmt.Sprintf("Redis at %s writes no append-only file: a restart loses what the last dump lacks, and every replica heals it from its journal", n.Address),
+				"set appendonly yes, with appendfsync everysec or always")
+		}
+	}
+	switch {
+	case f.Short():
+		tell("store", true, fmt.Sprintf("fewer replicas of Redis are in step than SALLYPORT_REDIS_WAIT asks for (%d): nothing is exchanged", f.Wait), "mend the replicas, or lower SALLYPORT_REDIS_WAIT")
+	case a.journal.Ephemeral() && f.Wait == 0:
+		tell("store", true, "the state directory's disk dies with the machine, and no replica of Redis must acknowledge a write", "mount a volume at the state directory, or set SALLYPORT_REDIS_WAIT=1 with a replica of Redis")
+	}
+	if !f.TLS {
+		tell("store", false, "the connection to Redis isn't encrypted: what it carries is sealed, but who may write to it could take grants back", "")
+	}
 }
