@@ -92,6 +92,17 @@ func open(t testing.TB, o redisstore.Options) *redisstore.Store {
 	return s
 }
 
+// unprobed opens a store whose connections have written nothing.
+func unprobed(t *testing.T, o redisstore.Options) *redisstore.Store {
+	t.Helper()
+	s, err := redisstore.Unprobed(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
 func record(gen int64) tokens.Record {
 	return tokens.Record{
 		Schema: tokens.Schema, Org: "acme", SingleUse: true, Place: tokens.Place{Epoch: 1, Generation: gen},

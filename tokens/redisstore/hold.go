@@ -132,7 +132,7 @@ func (h *hold) save(ctx context.Context, next string, revision int64) error {
 		return err
 	}
 	w := swap{org: h.org, identity: h.sight.Identity, fence: strconv.FormatUint(h.fence, 10), next: next,
-		over: []string{h.raw}, told: told}
+		over: append([]string{h.raw}, h.doubted...), told: told}
 	done, found, err := s.swap(ctx, w)
 	switch {
 	case err == nil && !done && found.raw == next:

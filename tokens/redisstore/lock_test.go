@@ -60,10 +60,10 @@ func TestTwoStoresTakeTurns(t *testing.T) {
 
 func TestALockIsRenewed(t *testing.T) {
 	t.Parallel()
-	o := redisstore.Options{Prefix: prefix(), LockTTL: 400 * time.Millisecond}
+	o := redisstore.Options{Prefix: prefix(), LockTTL: 1200 * time.Millisecond}
 	a, b := open(t, o), open(t, o)
 	hold(t, a, func(ctx context.Context, h tokens.Hold) {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 2500*time.Millisecond)
 		defer cancel()
 		err := b.Hold(ctx, "acme", func(context.Context, tokens.Hold) error { t.Error("two hold one org"); return nil })
 		if !errors.Is(err, context.DeadlineExceeded) {
@@ -75,6 +75,45 @@ func TestALockIsRenewed(t *testing.T) {
 		default:
 		}
 	})
+}
+
+// TestFailure35WhoDoesNotHoldDoesNotRelease: a lock that another has by now is
+// neither renewed nor released.
+func TestFailure35WhoDoesNotHoldDoesNotRelease(t *testing.T) {
+	t.Parallel()
+	for name, ttl := range map[string]time.Duration{"released": time.Minute, "renewed": 1200 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := redisstore.Options{Prefix: prefix(), LockTTL: ttl}
+			a := open(t, o)
+			o.LockTTL = time.Minute
+			b := open(t, o)
+			held, end := make(chan struct{}), make(chan struct{})
+			go func() { // ends with end
+				<-held
+				hold(t, b, func(context.Context, tokens.Hold) { held <- struct{}{}; <-end })
+				close(held)
+			}()
+			hold(t, a, func(_ context.Context, h tokens.Hold) {
+				if !a.Expire("acme") {
+					t.Error("nobody holds the lock")
+				}
+				held <- struct{}{}
+				await(t, "the other's hold", held)
+				if name == "renewed" {
+					await(t, "Lost", h.Lost())
+				}
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+			defer cancel()
+			err := a.Hold(ctx, "acme", func(context.Context, tokens.Hold) error { t.Error("two hold one org"); return nil })
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Hold: %v", err)
+			}
+			close(end)
+			await(t, "the other's end", held)
+		})
+	}
 }
 
 // TestALockIsLostWithTheServer: without an answer to renewals, the lock counts

@@ -163,12 +163,8 @@ func TestWhatTheServersErrorsMean(t *testing.T) {
 	} {
 		t.Run(answer, func(t *testing.T) {
 			t.Parallel()
-			s, err := redisstore.Unprobed(redisstore.Options{URL: fake(t, answer)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
-			_, _, err = s.Commit(t.Context(), "acme", tokens.Committed{Record: record(1), Enrolment: true})
+			s := unprobed(t, redisstore.Options{URL: fake(t, answer)})
+			_, _, err := s.Commit(t.Context(), "acme", tokens.Committed{Record: record(1), Enrolment: true})
 			if !errors.Is(err, want) || errors.Is(err, tokens.ErrUnknown) {
 				t.Errorf("Commit: %v", err)
 			}

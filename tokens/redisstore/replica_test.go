@@ -24,7 +24,7 @@ func TestFailure03TooFewReplicas(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Half of the longest answer is how long replicas are waited for.
-	o := redisstore.Options{URL: srv.URL() + "?read_timeout=500ms", Prefix: prefix(), Wait: 1}
+	o := redisstore.Options{URL: srv.URL() + "?read_timeout=1500ms", Prefix: prefix(), Wait: 1}
 	s := open(t, o)
 	enrol(t, s)
 	c := tokens.Committed{Attempt: "a", Record: record(2)}
@@ -51,13 +51,17 @@ func TestFailure03TooFewReplicas(t *testing.T) {
 			t.Errorf("the same again: %d, %v", landed, err)
 		}
 		// Connections that have written nothing have nothing to wait for.
-		fresh, err := redisstore.Unprobed(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer fresh.Close()
+		fresh := unprobed(t, o)
 		if _, landed, err := fresh.Commit(ctx, "acme", c); !errors.Is(err, tokens.ErrShort) || landed != tokens.LandedAlready {
 			t.Errorf("the same again by another: %d, %v", landed, err)
+		}
+		plain := tokens.Committed{Record: record(1), Enrolment: true}
+		plain.Record.Org, plain.Record.Fingerprint, plain.Record.SingleUse = "plain", "", false
+		for i, s := range []*redisstore.Store{s, unprobed(t, o)} {
+			want := []tokens.Landing{tokens.LandedReady, tokens.LandedAlready}[i]
+			if _, landed, err := s.Commit(ctx, "plain", plain); !errors.Is(err, tokens.ErrShort) || landed != want {
+				t.Errorf("without a claim: %d, %v", landed, err)
+			}
 		}
 		for range 2 {
 			if err := fresh.Claim(ctx, "acme", []string{"name"}); !errors.Is(err, tokens.ErrShort) {

@@ -68,11 +68,13 @@ func TestForeignMessagesAreIgnored(t *testing.T) {
 		}
 		return string(b)
 	}
+	other := r
+	other.Generation = 6
 	big := r
 	big.Detail = strings.Repeat("x", redisstore.MaxMessage)
 	for _, m := range []string{
 		"", "garbage", "{}", "null", `{"deployment":"ours"}`, `{"deployment":"ours","record":7}`, `{"deployment":"ours","record":{}}`,
-		encode("theirs", r), encode("", r), encode("ours", newer), encode("ours", big),
+		encode("theirs", other), encode("", other), encode("ours", newer), encode("ours", big),
 		`{"deployment":"ours","record":{"schema":1,"org":"acme","state":"levitating"}}`,
 	} {
 		if err := s.Shout(m); err != nil {
