@@ -3,8 +3,11 @@ package tokens
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"sync"
@@ -43,6 +46,8 @@ type Options struct {
 	// Spool keeps answers where the journal's disk may not outlive the process.
 	// None: it does.
 	Spool Spool
+	// Random is where attempts' names and jitter come from. None: crypto/rand.
+	Random io.Reader
 	// Instance is told, in a goroutine of its own, when an org's instance URL
 	// was learned or has changed. May be nil.
 	Instance func(org OrgID, url string)
@@ -55,11 +60,10 @@ type Options struct {
 // Broker hands out access tokens and exchanges refresh tokens, one exchange at
 // a time for each org. It is safe for concurrent use.
 type Broker struct {
-	o      Options
-	p      Policy
-	tel    *telemetry
-	log    *slog.Logger
-	jitter func() float64
+	o   Options
+	p   Policy
+	tel *telemetry
+	log *slog.Logger
 
 	orgs     atomic.Pointer[map[OrgID]*org] // copied on write under mu
 	mu       sync.Mutex                     // guards writes of orgs, and closed
@@ -92,6 +96,7 @@ type org struct {
 	mu         sync.Mutex
 	memory     Record            // guarded by mu: the greatest seen, whole; the zero Record if none
 	flight     *flight           // guarded by mu: the one under way
+	open       *Attempt          // guarded by mu: the last that was seen open, until a record says how it ended
 	seen       AttemptID         // guarded by mu: the open attempt of memory
 	seenAt     time.Time         // guarded by mu: when it was first seen here
 	failures   int               // guarded by mu: unsent or refused exchanges in a row
@@ -104,7 +109,8 @@ type org struct {
 	pending    *Committed        // guarded by mu: an answer that the store hasn't taken yet
 	distrust   Place             // guarded by mu: adopted after a refusal; unverified whatever the record says
 	rest       time.Time         // guarded by mu: nothing begins by itself before, after the last flight
-	blocked    error             // guarded by mu: why no exchange begins before the next start
+	blocked    error             // guarded by mu: why no exchange begins, as long as blocks isn't 0
+	blocks     int               // guarded by mu: what is left to be taken up of the last process
 	tries      int               // guarded by mu: flights in a row that failed
 	unsent     AttemptID         // guarded by mu: of ours, whose intent may stand and of which no byte left
 	timer      *time.Timer       // guarded by mu: the next wake
@@ -147,7 +153,10 @@ func NewBroker(o Options) (*Broker, error) {
 			return nil, fmt.Errorf("tokens: Options.%s is required", name)
 		}
 	}
-	b := &Broker{o: o, p: o.Policy.withDefaults(), log: o.Logger, jitter: randomFraction, drained: make(chan struct{})}
+	b := &Broker{o: o, p: o.Policy.withDefaults(), log: o.Logger, drained: make(chan struct{})}
+	if b.o.Random == nil {
+		b.o.Random = rand.Reader
+	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -391,6 +400,11 @@ func (b *Broker) remember(s *org, r Record) {
 		})
 	}
 	s.memory, s.refusal = r, nil
+	if r.Attempt != nil {
+		s.open = r.Attempt
+	} else if a := s.open; a != nil && (r.Ended(a.ID) || r.Place.Compare(a.Base) > 0) {
+		s.open = nil
+	}
 	if a := r.Attempt; a == nil {
 		s.seen, s.seenAt = "", time.Now()
 	} else if s.seen != a.ID {
@@ -488,4 +502,24 @@ func asError(id OrgID, err error) *Error {
 		What: "no access token could be had", Hint: "see sallyport grant show and the log", Err: err}
 }
 
-func newAttemptID() AttemptID { return AttemptID(rand.Text()) }
+func (b *Broker) newAttemptID() AttemptID {
+	var id [16]byte
+	_, _ = io.ReadFull(b.o.Random, id[:]) // crypto/rand's never fails
+	return AttemptID(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(id[:]))
+}
+
+// jitter is a random number in [0, 1).
+func (b *Broker) jitter() float64 {
+	var f [8]byte
+	_, _ = io.ReadFull(b.o.Random, f[:]) // crypto/rand's never fails
+	return float64(binary.LittleEndian.Uint64(f[:])>>11) / (1 << 53)
+}
+
+// read is h's record, taken into memory as everything that is read.
+func (b *Broker) read(s *org, h Hold) (Record, Sight) {
+	r, sight := h.Record()
+	if r.Known() {
+		b.remember(s, r)
+	}
+	return r, sight
+}

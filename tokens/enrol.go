@@ -29,7 +29,7 @@ func (b *Broker) Import(ctx context.Context, id OrgID, refresh secret.Text) (Enr
 		return Enrolled{}, &Error{Org: id, Code: CodeConflict, What: "the refresh token is empty", Hint: "nothing was changed"}
 	}
 	return b.enrol(ctx, id, func(ctx context.Context, s *org, set Settings, h Hold) (Enrolled, error) {
-		r, sight := h.Record()
+		r, sight := b.read(s, h)
 		already, err := b.admit(ctx, id, b.newest(s, r), b.o.Fingerprint.Of(refresh.Reveal()))
 		if err != nil || already {
 			return Enrolled{Place: r.Place, Already: already}, err
@@ -38,7 +38,7 @@ func (b *Broker) Import(ctx context.Context, id OrgID, refresh secret.Text) (Enr
 		if err := b.fillRefresh(&n, refresh); err != nil {
 			return Enrolled{}, err
 		}
-		a := newAttemptID()
+		a := b.newAttemptID()
 		n.end(a, OutcomeIssued)
 		e := Entry{Attempt: a, Org: id, Replica: b.o.Replica, Deployment: b.o.Deployment, Kind: EntryEnrolment, Base: r.Place, Identity: sight.Identity, Record: n}
 		if err := b.o.Journal.Begin(e); err != nil {
@@ -83,12 +83,16 @@ func (b *Broker) Seed(ctx context.Context, id OrgID, refresh secret.Text) (bool,
 	if err != nil && !errors.Is(err, ErrUnknownOrg) {
 		return false, err
 	}
-	if r = b.newest(b.org(id), r); r.Known() {
+	s := b.org(id)
+	if r.Known() {
+		b.remember(s, r)
+	}
+	if r = b.newest(s, r); r.Known() {
 		who, err := b.o.Claims.Claimant(ctx, b.o.Fingerprint.Of(refresh.Reveal()))
 		if err != nil {
 			return false, err
 		}
-		if r.State != ReauthRequired || who != "" || b.org(id).live.Load().alive(time.Now()) {
+		if r.State != ReauthRequired || who != "" || s.live.Load().alive(time.Now()) {
 			return false, nil
 		}
 	}
@@ -101,7 +105,7 @@ func (b *Broker) Seed(ctx context.Context, id OrgID, refresh secret.Text) (bool,
 // whatever comes of it. The token enters verified.
 func (b *Broker) Authorize(ctx context.Context, id OrgID, code Credential) (Enrolled, error) {
 	return b.enrol(ctx, id, func(ctx context.Context, s *org, set Settings, h Hold) (Enrolled, error) {
-		r, sight := h.Record()
+		r, sight := b.read(s, h)
 		line, err := b.o.Exchanger.Connect(ctx, id)
 		if err != nil {
 			return Enrolled{}, err
@@ -109,7 +113,7 @@ func (b *Broker) Authorize(ctx context.Context, id OrgID, code Credential) (Enro
 		defer line.Close()
 		n := b.newRecord(s, r, set)
 		n.Verified = sight.Identity
-		a := Attempt{ID: newAttemptID(), Replica: b.o.Replica, Base: Place{Epoch: n.Epoch}, Start: time.Now(), Limit: b.p.ExchangeTimeout, Cause: CauseManual, Address: line.Address()}
+		a := Attempt{ID: b.newAttemptID(), Replica: b.o.Replica, Base: Place{Epoch: n.Epoch}, Start: time.Now(), Limit: b.p.ExchangeTimeout, Cause: CauseManual, Address: line.Address()}
 		e := Entry{Attempt: a.ID, Org: id, Replica: b.o.Replica, Deployment: b.o.Deployment, Kind: EntryEnrolment, Base: r.Place, Identity: sight.Identity, Record: n}
 		if err := b.o.Journal.Begin(e); err != nil {
 			return Enrolled{}, err
@@ -255,11 +259,12 @@ func (b *Broker) try(ctx context.Context, s *org) (truthful bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.p.ExchangeTimeout)
 	defer cancel()
 	err := b.o.Store.Hold(ctx, s.id, func(ctx context.Context, h Hold) error {
-		r, sight := h.Record()
-		if r.State != Ready || !r.SingleUse {
-			return nil
+		x := &exchange{b: b, s: s, f: &flight{}, start: time.Now()}
+		_, sight := h.Record()
+		r, err := x.align(ctx, h)
+		if err != nil || r.State != Ready || !r.SingleUse {
+			return err
 		}
-		x := &exchange{b: b, s: s, f: &flight{}}
 		c, err := x.credential(r)
 		if err != nil {
 			return err

@@ -93,7 +93,7 @@ func (b *Broker) pursue(ctx context.Context, s *org, f *flight) error {
 // did what it was for.
 func (x *exchange) hold(ctx context.Context) (held bool, err error) {
 	_, span := x.b.tel.tracer.Start(ctx, attr.SpanLock, trace.WithAttributes(attr.Org.String(string(x.s.id))))
-	waiting, unlock := context.WithTimeout(ctx, x.b.p.TokenWait)
+	waiting, unlock := context.WithTimeout(ctx, x.b.p.TokenWait*9/10) // so that who waits for it hears why
 	defer unlock()
 	heardToo := func(f context.CancelFunc) {
 		x.s.mu.Lock()
@@ -237,6 +237,13 @@ func (x *exchange) align(ctx context.Context, h Hold) (Record, error) {
 		n.Vouched = sight.Identity
 		return x.save(ctx, h, n)
 	}
+	x.s.mu.Lock()
+	a, unsent := x.s.open, x.s.unsent
+	x.s.mu.Unlock()
+	if a != nil && a.ID != unsent && a.Base == r.Place && !r.Ended(a.ID) && r.Attempt == nil && (r.State == Ready || r.State == InDoubt) {
+		// The store went back, was written anew, and forgot an attempt.
+		return x.apply(ctx, h, r, Doubted{*a, OutcomeUnknown, ReasonNoAnswer, "the store had lost the attempt", time.Now()})
+	}
 	return r, nil
 }
 
@@ -260,7 +267,17 @@ func (x *exchange) movedOn(r Record) bool {
 
 // save writes r under h and remembers it.
 func (x *exchange) save(ctx context.Context, h Hold, r Record) (Record, error) {
+	x.s.mu.Lock()
+	behind := x.s.memory.Place.Compare(r.Place) > 0
+	x.s.mu.Unlock()
+	if behind { // something newer was heard since the hold began, which the store has lost
+		return r, x.storeError(ErrFenced)
+	}
 	err := x.b.tel.inSpan(ctx, attr.SpanCommit, func(ctx context.Context) error { return h.Save(ctx, r) }, attr.GrantState.String(r.State.String()))
+	if errors.Is(err, ErrShort) {
+		n, _ := h.Record()
+		x.b.wrote(x.s, n)
+	}
 	if err != nil {
 		return r, x.storeError(err)
 	}

@@ -3,8 +3,6 @@ package tokens
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"sync/atomic"
 	"time"
 
@@ -91,6 +89,10 @@ func (b *Broker) waitFor(ctx context.Context, s *org, stale Place, cause string)
 		if f.err == nil {
 			continue
 		}
+		if l := s.live.Load(); l.alive(time.Now()) && l.token.Place.Compare(stale) > 0 {
+			l.handed.Store(true)
+			return l.token, f, nil // it was found to live on, although no exchange could be made
+		}
 		e := asError(s.id, f.err)
 		if l := s.live.Load(); e.Temporary && stale.IsZero() && l.mayLive() {
 			return l.token, f, nil
@@ -150,7 +152,7 @@ func (b *Broker) run(s *org, f *flight) {
 	s.flight, s.rest = nil, time.Now().Add(100*time.Millisecond)
 	if f.err != nil {
 		s.tries++
-		s.rest = time.Now().Add(max(backoff(s.tries, b.jitter()), time.Second, min(asError(s.id, f.err).RetryAfter, time.Hour)))
+		s.rest = time.Now().Add(max(backoff(s.tries, b.jitter()), time.Second, min(asError(s.id, f.err).RetryAfter, time.Hour)+time.Millisecond)) // callers who wait go first
 	} else {
 		s.tries = 0
 	}
@@ -305,10 +307,4 @@ func (b *Broker) endOf(s *org) time.Time {
 		return later(time.Unix(0, l.end.Load()), s.memory.Since)
 	}
 	return s.memory.Since
-}
-
-func randomFraction() float64 {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return float64(binary.LittleEndian.Uint64(b[:])>>11) / (1 << 53)
 }

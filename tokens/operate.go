@@ -80,12 +80,15 @@ func (b *Broker) Confirm(ctx context.Context, id OrgID, unverified bool) error {
 				return &Error{Org: id, Code: CodeConflict, What: "Salesforce says that this token is spent", Hint: "run sallyport grant authorize " + string(id), Err: err}
 			}
 			return nil
-		case unverified && r.Attempt == nil:
+		case unverified && r.Attempt == nil && (r.State != ReauthRequired || r.Reason == ReasonUndecided):
 			x.b.log.WarnContext(ctx, "a person's word verifies a grant", "org", id)
 			_, err = x.apply(ctx, h, r, Found{Identity: sight.Identity, At: time.Now()})
 			return err
 		case r.Attempt != nil:
 			return &Error{Org: id, Code: CodeConflict, What: "the grant's token was sent and no answer was kept: nobody's word makes it safe to send again",
+				Hint: "run sallyport grant authorize " + string(id)}
+		case r.State == ReauthRequired && r.Reason != ReasonUndecided:
+			return &Error{Org: id, Code: CodeConflict, What: "Salesforce has called this token dead or spent: nobody's word makes it live",
 				Hint: "run sallyport grant authorize " + string(id)}
 		}
 		return &Error{Org: id, Code: CodeConflict, Temporary: true, What: "Salesforce gave no answer that can be believed",

@@ -3,6 +3,8 @@ package tokens
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -35,20 +37,23 @@ func (b *Broker) Recover(ctx context.Context) error {
 		if err := b.replay(ctx, e); errors.Is(err, errElsewhere) {
 			return err
 		} else if err != nil {
-			b.log.ErrorContext(ctx, "a journalled attempt can't be taken up: no exchange of this org begins before the next start", "org", e.Org, "attempt", e.Attempt, "error", err)
-			b.block(e.Org, err)
+			b.log.ErrorContext(ctx, "a journalled attempt can't be taken up: no exchange of this org begins before it was", "org", e.Org, "attempt", e.Attempt, "error", err)
+			b.takeUpLater(e.Org, err, func(ctx context.Context) error { return b.replay(ctx, e) })
 		}
 	}
 	if err := b.replaySpool(ctx); err != nil {
 		return err
 	}
-	for id, s := range *b.orgs.Load() {
-		if err := b.finish(ctx, s, known[id]); err != nil {
-			b.block(id, err)
+	orgs := *b.orgs.Load()
+	for _, id := range slices.Sorted(maps.Keys(orgs)) {
+		if err := b.finish(ctx, orgs[id], known[id]); err != nil {
+			b.takeUpLater(id, err, func(ctx context.Context) error { return b.finish(ctx, orgs[id], known[id]) })
 		}
 	}
 	b.started.Store(true)
-	for _, s := range *b.orgs.Load() {
+	orgs = *b.orgs.Load()
+	for _, id := range slices.Sorted(maps.Keys(orgs)) {
+		s := orgs[id]
 		s.mu.Lock()
 		b.arm(s)
 		s.mu.Unlock()
@@ -78,11 +83,36 @@ func (b *Broker) replaySpool(ctx context.Context) error {
 	return nil
 }
 
-func (b *Broker) block(id OrgID, err error) {
+// takeUpLater has no exchange of id begin until do, which failed with err, has
+// succeeded.
+func (b *Broker) takeUpLater(id OrgID, err error, do func(context.Context) error) {
 	s := b.org(id)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.blocked = err
+	s.blocked, s.blocks = err, s.blocks+1
+	s.mu.Unlock()
+	b.spawn(func() {
+		for n := 1; ; n++ {
+			t := time.NewTimer(backoff(n, b.jitter()))
+			select {
+			case <-t.C:
+			case <-b.drained:
+				t.Stop()
+				return
+			}
+			ctx, cancel := context.WithTimeout(b.background(), b.p.TokenWait)
+			err := do(ctx)
+			cancel()
+			if err == nil {
+				break
+			}
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.blocks--; s.blocks == 0 {
+			s.blocked = nil
+		}
+		b.arm(s)
+	})
 }
 
 // finish completes a forget that was cut short, and quarantines a record that
@@ -102,7 +132,7 @@ func (b *Broker) finish(ctx context.Context, s *org, journalled bool) error {
 		return nil
 	}
 	return b.o.Store.Hold(ctx, s.id, func(ctx context.Context, h Hold) error {
-		r, sight := h.Record()
+		r, sight := b.read(s, h)
 		if r.Verified == sight.Identity || !sight.Exclusive {
 			return nil // others may vouch for it
 		}
@@ -178,7 +208,7 @@ func (b *Broker) replayAnswer(ctx context.Context, s *org, e Entry) error {
 // written down.
 func (b *Broker) replayRefusal(ctx context.Context, s *org, e Entry, ref *Refusal) error {
 	return b.o.Store.Hold(ctx, e.Org, func(ctx context.Context, h Hold) error {
-		r, _ := h.Record()
+		r, _ := b.read(s, h)
 		if r.State != Exchanging || r.Attempt.ID != e.Attempt {
 			b.settle(e.Org, e.Attempt, OutcomeUnknown)
 			return nil
@@ -196,7 +226,7 @@ func (b *Broker) replayRefusal(ctx context.Context, s *org, e Entry, ref *Refusa
 // has moved past its base or says how it ended.
 func (b *Broker) replayIntent(ctx context.Context, s *org, e Entry) error {
 	return b.o.Store.Hold(ctx, e.Org, func(ctx context.Context, h Hold) error {
-		r, _ := h.Record()
+		r, _ := b.read(s, h)
 		x := &exchange{b: b, s: s, f: &flight{}, start: time.Now()}
 		if healed, behind := Heal(r, e.Record, time.Now()); behind && e.Record.Place.Compare(r.Place) > 0 {
 			b.log.ErrorContext(ctx, "the store lacks what the journal remembers: healed forward, unverified", "org", e.Org)

@@ -45,7 +45,7 @@ func (x *exchange) trade(ctx context.Context, h Hold, r Record) error {
 	defer line.Close()
 
 	_, sight := h.Record()
-	a := Attempt{ID: newAttemptID(), Replica: x.b.o.Replica, Base: r.Place, Start: now, Limit: x.b.p.ExchangeTimeout,
+	a := Attempt{ID: x.b.newAttemptID(), Replica: x.b.o.Replica, Base: r.Place, Start: now, Limit: x.b.p.ExchangeTimeout,
 		Takeover: x.b.p.TakeoverAfter, Cause: x.f.cause, Trace: traceparent(*x.f.span.Load()), Address: line.Address()}
 	x.line.Attempt, x.line.Address, x.told = a.ID, a.Address, true
 	intent := r.clone()

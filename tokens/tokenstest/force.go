@@ -2,13 +2,11 @@ package tokenstest
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/tokens"
 )
 
@@ -17,24 +15,31 @@ type Fault uint8
 
 // The faults of a token request.
 const (
-	FaultNone        Fault = iota
-	FaultConnect           // no connection
-	FaultUnwritten         // the first write fails with nothing sent
-	FaultLostBefore        // the request is lost on its way: nothing was spent
-	FaultLostAfter         // the answer is lost: the token was rotated
-	FaultTruncated         // the answer is cut within its last token
-	FaultUnclear           // a 5xx after the token was rotated
-	FaultBusy              // "token request is already being processed"
-	FaultRate              // "login rate exceeded"
-	FaultClient            // invalid_client, the token unspent
-	FaultClientSpent       // invalid_client, and the token is spent all the same
-	FaultDead              // "expired access/refresh token"
-	FaultNoRotation        // a token answer without a refresh token
+	FaultNone          Fault = iota
+	FaultConnect             // no connection
+	FaultUnwritten           // the first write fails with nothing sent
+	FaultLostBefore          // the request is lost on its way: nothing was spent
+	FaultLostAfter           // the answer is lost: the token was rotated
+	FaultTruncated           // the answer is cut within its last token
+	FaultUnclear             // a 5xx after the token was rotated
+	FaultBusy                // "token request is already being processed"
+	FaultRate                // "login rate exceeded"
+	FaultClient              // invalid_client, the token unspent unless ConfigSpends
+	FaultClientSpent         // invalid_client, and the token is spent all the same
+	FaultDead                // "expired access/refresh token", whatever the token is
+	FaultNoRotation          // a token answer without a refresh token
+	FaultAddress             // "ip restricted", the token unspent unless ConfigSpends
+	FaultExpired             // the refresh token dies at Salesforce, and then the request comes
+	FaultUnclearBefore       // a 5xx of something in front: nothing was spent
+	FaultMalformed           // a 200 that doesn't parse, after the token was rotated
+	FaultSlow                // the answer takes two thirds of a minute
+	FaultLate                // worked on for four minutes, long after the client gave up
 )
 
 // Force is a Salesforce in memory, for tests of the domain under virtual time.
 // It implements [tokens.Exchanger]. Its ledger is what it saw. It is safe for
-// concurrent use.
+// concurrent use. Its switches are set before the first use; they are what
+// Salesforce doesn't document.
 type Force struct {
 	// Latency is how long each request takes.
 	Latency time.Duration
@@ -42,30 +47,50 @@ type Force struct {
 	Session time.Duration
 	// ReuseOnIntrospect makes an introspection of a spent token count as reuse.
 	ReuseOnIntrospect bool
+	// EndsOlder makes an exchange end the older access tokens of its grant.
+	EndsOlder bool
+	// ReplaySpares makes a replay a mere refusal, which ends nothing.
+	ReplaySpares bool
+	// ConfigSpends makes a refusal as configuration spend the token.
+	ConfigSpends bool
+	// RevokesAll makes a revocation end all grants of the org.
+	RevokesAll bool
+	// Codes makes an authorization code bring a refresh token.
+	Codes bool
+	// Slides makes each call extend its access token's life.
+	Slides bool
 
 	mu      sync.Mutex
 	how     Introspection // guarded by mu
 	serial  int
-	grants  map[tokens.OrgID]*forceGrant
+	family  int
 	refresh map[string]*forceToken
 	access  map[string]*forceToken
+	minted  []string // refresh tokens, in their order
 	faults  []Fault
 	gate    chan struct{}
 
-	sent     map[string]int // per refresh token
-	Replays  int            // guarded by mu: requests with a token that was spent
-	Requests int            // guarded by mu: token requests that arrived
-	Asked    int            // guarded by mu: introspections of refresh tokens
-	Revoked  int            // guarded by mu
+	misuse   []string // guarded by mu: what no client may do
+	Replays  int      // guarded by mu: requests with a token that was spent
+	Requests int      // guarded by mu: token requests that arrived
+	Asked    int      // guarded by mu: introspections of refresh tokens
+	Revoked  int      // guarded by mu
 }
 
-type forceGrant struct{ current string }
-
+// forceToken is a refresh or an access token.
 type forceToken struct {
-	org   tokens.OrgID
-	spent bool
-	dead  bool
-	until time.Time
+	org    tokens.OrgID
+	family int // of one authorisation
+	spent  bool
+	dead   bool
+	why    Fate      // of its death or its successor
+	at     time.Time // when it was spent
+	until  time.Time
+
+	sent    bool      // and no word since that it is live
+	vouched bool      // Salesforce said so after over
+	working int       // requests under way with it
+	over    time.Time // end of the last request
 }
 
 // Introspection is how a [Force] answers introspections.
@@ -87,22 +112,23 @@ func (f *Force) Introspecting(how Introspection) {
 
 // NewForce returns a Salesforce without grants.
 func NewForce() *Force {
-	return &Force{Latency: 50 * time.Millisecond, Session: 2 * time.Hour, grants: map[tokens.OrgID]*forceGrant{},
-		refresh: map[string]*forceToken{}, access: map[string]*forceToken{}, sent: map[string]int{}}
+	return &Force{Latency: 50 * time.Millisecond, Session: 2 * time.Hour,
+		refresh: map[string]*forceToken{}, access: map[string]*forceToken{}}
 }
 
 // Authorise is a person's authorisation of org: it returns a refresh token.
 func (f *Force) Authorise(org tokens.OrgID) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.mint(org)
+	f.family++
+	return f.mint(org, f.family)
 }
 
-func (f *Force) mint(org tokens.OrgID) string {
+func (f *Force) mint(org tokens.OrgID, family int) string {
 	f.serial++
 	r := fmt.Sprintf("5Aep861-%s-%d", org, f.serial)
-	f.refresh[r] = &forceToken{org: org}
-	f.grants[org] = &forceGrant{r}
+	f.refresh[r] = &forceToken{org: org, family: family}
+	f.minted = append(f.minted, r)
 	return r
 }
 
@@ -143,7 +169,17 @@ func (f *Force) Call(t tokens.Token) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a := f.access[t.Access.Reveal()]
-	return a != nil && !a.dead && time.Now().Before(a.until)
+	if !a.live() {
+		return false
+	}
+	if f.Slides {
+		a.until = time.Now().Add(f.Session)
+	}
+	return true
+}
+
+func (t *forceToken) live() bool {
+	return t != nil && !t.dead && time.Now().Before(t.until)
 }
 
 // Seen is how many token requests arrived, and how many of them were replays.
@@ -160,160 +196,25 @@ func (f *Force) Questions() int {
 	return f.Asked
 }
 
-// Connect implements [tokens.Exchanger].
-func (f *Force) Connect(_ context.Context, org tokens.OrgID) (tokens.Line, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	fault := FaultNone
-	if len(f.faults) > 0 {
-		fault, f.faults = f.faults[0], f.faults[1:]
-	}
-	if fault == FaultConnect {
-		return nil, &tokens.Error{Org: org, Code: tokens.CodeUpstream, Temporary: true, What: "Salesforce can't be reached", Hint: "look at the network"}
-	}
-	return &forceLine{f, org, fault}, nil
-}
-
-type forceLine struct {
-	f     *Force
-	org   tokens.OrgID
-	fault Fault
-}
-
-func (*forceLine) Address() string { return "192.0.2.7" }
-func (*forceLine) Close() error    { return nil }
-
-// errCut is how a connection ends that brought no answer.
-var errCut = errors.New("connection reset by peer")
-
-// Send implements [tokens.Line].
-func (l *forceLine) Send(ctx context.Context, c tokens.Credential, guard func() error) (tokens.Answer, bool, error) {
-	if err := guard(); err != nil {
-		return nil, false, err
-	}
-	f := l.f
-	f.mu.Lock()
-	gate := f.gate
-	f.mu.Unlock()
-	if gate != nil {
-		select {
-		case <-gate:
-		case <-ctx.Done():
-			return nil, true, ctx.Err()
-		}
-	}
-	t := time.NewTimer(f.Latency)
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-		return nil, true, ctx.Err()
-	}
-	switch l.fault {
-	case FaultUnwritten:
-		return nil, false, errCut
-	case FaultLostBefore:
-		return nil, true, errCut
-	default:
-	}
-	a := f.answer(l.org, c, l.fault)
-	switch l.fault {
-	case FaultLostAfter:
-		return nil, true, errCut
-	case FaultTruncated:
-		return a[:len(a)-4], true, errCut
-	default:
-	}
-	return a, true, nil
-}
-
-type forceAnswer struct {
-	Access  string `json:"access,omitempty"`
-	Refresh string `json:"refresh,omitempty"`
-	Class   tokens.Class
-	Code    string `json:"code,omitempty"`
-	At      int64  `json:"at,omitempty"`
-}
-
-func (f *Force) answer(org tokens.OrgID, c tokens.Credential, fault Fault) tokens.Answer {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.Requests++
-	refuse := func(class tokens.Class, code string) tokens.Answer {
-		return encode(forceAnswer{Class: class, Code: code})
-	}
-	switch fault {
-	case FaultBusy:
-		return refuse(tokens.ClassBusy, "invalid_grant")
-	case FaultRate:
-		return refuse(tokens.ClassRateLimited, "rate_limit_exceeded")
-	case FaultClient:
-		return refuse(tokens.ClassMisconfigured, "invalid_client")
-	case FaultDead:
-		return refuse(tokens.ClassDead, "invalid_grant")
-	default:
-	}
-	var out forceAnswer
-	if c.SingleUse {
-		t := f.refresh[c.Secret.Reveal()]
-		f.sent[c.Secret.Reveal()]++
-		switch {
-		case t == nil || t.dead:
-			return refuse(tokens.ClassDead, "invalid_grant")
-		case t.spent:
-			f.Replays++
-			f.killFamily(t.org)
-			return refuse(tokens.ClassDead, "invalid_grant")
-		}
-		if fault != FaultNoRotation {
-			t.spent = true
-			out.Refresh = f.mint(org)
-		}
-		if fault == FaultClientSpent {
-			return refuse(tokens.ClassMisconfigured, "invalid_client")
-		}
-	}
-	f.serial++
-	out.Access = fmt.Sprintf("00D-%s-%d", org, f.serial)
-	out.At = time.Now().UnixMilli()
-	f.access[out.Access] = &forceToken{org: org, until: time.Now().Add(f.Session)}
-	if fault == FaultUnclear {
-		return refuse(tokens.ClassDoubt, "")
-	}
-	return encode(out)
-}
-
-func (f *Force) killFamily(org tokens.OrgID) {
+// end kills the tokens of which is says so.
+func (f *Force) end(why Fate, is func(*forceToken) bool) {
 	for _, t := range f.refresh {
-		if t.org == org {
+		if is(t) && !t.dead {
 			t.dead = true
+			if !t.spent {
+				t.why = why
+			}
 		}
 	}
 	for _, t := range f.access {
-		if t.org == org {
+		if is(t) {
 			t.dead = true
 		}
 	}
 }
 
-func encode(a forceAnswer) tokens.Answer {
-	b, err := json.Marshal(a)
-	if err != nil {
-		panic(err) // strings and numbers always encode
-	}
-	return b
-}
-
-// Parse implements [tokens.Exchanger].
-func (f *Force) Parse(a tokens.Answer) (tokens.Issue, error) {
-	var in forceAnswer
-	if err := json.Unmarshal(a, &in); err != nil {
-		return tokens.Issue{}, &tokens.Refusal{}
-	}
-	if in.Access == "" {
-		return tokens.Issue{}, &tokens.Refusal{Class: in.Class, Status: 400, Code: in.Code, Description: "as scripted"}
-	}
-	return tokens.Issue{Access: secret.NewText(in.Access), Refresh: secret.NewText(in.Refresh), InstanceURL: "https://acme.my.salesforce.com",
-		OrgID: "00D000000000001EAA", UserID: "005000000000001AAA", IssuedAt: time.UnixMilli(in.At)}, nil
+func (f *Force) endFamily(why Fate, family int) {
+	f.end(why, func(t *forceToken) bool { return t.family == family })
 }
 
 // Introspect implements [tokens.Exchanger].
@@ -331,23 +232,62 @@ func (f *Force) Introspect(_ context.Context, _ tokens.OrgID, s tokens.Subject) 
 	}
 	if s.Refresh {
 		t := f.refresh[s.Token.Reveal()]
-		if t != nil && t.spent && f.ReuseOnIntrospect {
-			f.killFamily(t.org)
+		if t == nil || t.dead {
+			return tokens.Liveness{}, nil
 		}
-		return tokens.Liveness{Active: t != nil && !t.spent && !t.dead}, nil
+		if t.spent {
+			if f.ReuseOnIntrospect {
+				f.endFamily(FateQuestion, t.family)
+			}
+			return tokens.Liveness{}, nil
+		}
+		t.vouched = t.working == 0
+		return tokens.Liveness{Active: true}, nil
 	}
 	t := f.access[s.Token.Reveal()]
-	if t == nil || t.dead || !time.Now().Before(t.until) {
+	if !t.live() {
 		return tokens.Liveness{}, nil
 	}
 	return tokens.Liveness{Active: true, ExpiresAt: t.until}, nil
 }
 
 // Revoke implements [tokens.Exchanger].
-func (f *Force) Revoke(_ context.Context, org tokens.OrgID, _ tokens.Subject) error {
+func (f *Force) Revoke(_ context.Context, org tokens.OrgID, s tokens.Subject) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.Revoked++
-	f.killFamily(org)
+	t := f.refresh[s.Token.Reveal()]
+	if t == nil {
+		t = f.access[s.Token.Reveal()]
+	}
+	switch {
+	case f.RevokesAll || t == nil:
+		f.end(FateRevoked, func(t *forceToken) bool { return t.org == org })
+	default:
+		f.endFamily(FateRevoked, t.family)
+	}
 	return nil
+}
+
+// Spend exchanges the newest refresh token of org as somebody else would who
+// has a copy of it, and returns its successor, empty where there is nothing to
+// spend.
+func (f *Force) Spend(org tokens.OrgID) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.refresh[f.newest(org)]
+	if t == nil || t.spent || t.dead {
+		return ""
+	}
+	t.spent, t.why, t.at = true, FateForeign, time.Now()
+	return f.mint(org, t.family)
+}
+
+func (f *Force) newest(org tokens.OrgID) string {
+	for _, m := range slices.Backward(f.minted) {
+		if f.refresh[m].org == org {
+			return m
+		}
+	}
+	return ""
 }

@@ -34,21 +34,25 @@ type Mem struct {
 	exclusive bool
 
 	// mu guards all below.
-	mu      sync.Mutex
-	kept    map[string]string // records, claims and fences, by prefix and name
-	undo    []undo
-	history []tokens.Exchange
-	locks   map[tokens.OrgID]*memLock
-	starts  int
-	stamped time.Time // zero: nobody has held anything under this identity
-	before  Hook
-	after   Hook
+	mu       sync.Mutex
+	kept     map[string]string // records, claims and fences, by prefix and name
+	undo     []undo
+	history  []tokens.Exchange
+	locks    map[tokens.OrgID]*memLock
+	starts   int
+	stamped  time.Time // zero: nobody has held anything under this identity
+	before   Hook
+	after    Hook
+	seen     func(context.Context, Written)
+	watchers []*watcher
 }
 
 var (
 	_ tokens.Store   = (*Mem)(nil)
 	_ tokens.Claims  = (*Mem)(nil)
 	_ tokens.History = (*Mem)(nil)
+	_ tokens.Watcher = (*Mem)(nil)
+	_ tokens.Spool   = (*Mem)(nil)
 )
 
 // The prefixes of Mem.kept.
@@ -56,6 +60,7 @@ const (
 	keyRecord = "record/"
 	keyClaim  = "claim/"
 	keyFence  = "fence/"
+	keySpool  = "spool/"
 )
 
 // undo takes one write back: what was there, an empty string for nothing.
@@ -167,6 +172,7 @@ func (m *Mem) Commit(ctx context.Context, org tokens.OrgID, c tokens.Committed) 
 		values := map[string]string{}
 		switch r, l = c.Over(old, m.sight()); l {
 		case tokens.LandedNowhere:
+			m.tell(ctx, Written{OpCommit, org, old, old, l})
 			return nil
 		case tokens.LandedAlready:
 		default:
@@ -180,6 +186,7 @@ func (m *Mem) Commit(ctx context.Context, org tokens.OrgID, c tokens.Committed) 
 		if len(values) > 0 {
 			m.put(false, values)
 		}
+		m.tell(ctx, Written{OpCommit, org, old, r, l})
 		return nil
 	})
 	if err != nil {

@@ -22,6 +22,10 @@ const (
 	OpClaim    Op = "claim"
 	OpClaimant Op = "claimant"
 	OpAppend   Op = "append"
+	OpWatch    Op = "watch" // a message, for one who watches
+	OpKeep     Op = "keep"
+	OpKept     Op = "kept"
+	OpDrop     Op = "drop"
 )
 
 // Hook is called beside an operation, without a lock, so that it may wait or

@@ -134,11 +134,13 @@ func (h *memHold) Save(ctx context.Context, r tokens.Record) error {
 		if err != nil {
 			return err
 		}
+		old := h.record
 		if h.record, err = decodeRecord(h.org, raw); err != nil {
 			return err
 		}
 		h.raw = raw
 		m.put(false, map[string]string{key: raw})
+		m.tell(ctx, Written{Op: OpSave, Org: h.org, Old: old, New: h.record})
 		return nil
 	})
 }

@@ -132,7 +132,8 @@ func (f *FS) Crash() *FS {
 	}
 	g := New(f.rng.Uint64())
 	g.free, g.IsEphemeral, g.NoReserve = f.free, f.IsEphemeral, f.NoReserve
-	for name, n := range f.durable {
+	for _, name := range slices.Sorted(maps.Keys(f.durable)) { // in an order, for the seed's sake
+		n := f.durable[name]
 		n.crash(f.rng)
 		m := &inode{data: slices.Clone(n.durable), durable: n.durable}
 		g.names[name], g.durable[name] = m, m
