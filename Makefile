@@ -13,6 +13,11 @@ EPOCH    ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 FUZZTIME ?= 10s
 IMAGE    ?= sallyport:dev
+# How many seeds the simulation takes: in the tests, and by `make simulate`.
+SEEDS    ?= 10000
+N        ?= 100000
+FIRST    ?= 1
+SUMMARY  ?= $(CURDIR)/dist/simulation.md
 
 export GOTOOLCHAIN = local
 APT     := internal/tools/apt.sh
@@ -30,9 +35,14 @@ help: ## print this list
 
 .PHONY: test
 test: test-deps ## all tests, with the race detector
-	packages=$$($(GO) list ./... | grep -vE '/internal/(archtest|lab)$$'); $(GO) test -race -timeout 7m $$packages
+	packages=$$($(GO) list ./... | grep -vE '/internal/(archtest|lab|simtest)$$'); $(GO) test -race -timeout 7m $$packages
 	$(GO) test -race -count=1 -timeout 7m ./internal/archtest ./internal/lab # they read files and run a binary that no cache knows of
+	$(GO) test -timeout 5m ./internal/simtest -seeds $(SEEDS) # one goroutine at a time: the race detector would only make it slow
 	for m in $(MODULES); do (cd "$$m" && $(GO) test -race -timeout 7m ./...); done
+
+.PHONY: simulate
+simulate: ## N (100000) seeded simulations of replicas, store, journals and Salesforce
+	$(GO) test -timeout 0 ./internal/simtest -run TestSimulation -seeds $(N) -first $(FIRST) -summary $(SUMMARY) -v
 
 .PHONY: test-deps
 test-deps: # what the tests run beside Go: peers and clients

@@ -25,7 +25,7 @@ func (g generator) theme(sc *Scenario) {
 		sc.Steps = slices.Insert(sc.Steps, i, steps...)
 	}
 	replica := g.IntN(sc.Switches.Replicas)
-	switch g.IntN(18) {
+	switch g.IntN(20) {
 	case 0: // a holder with an answer, stopped or cut off for longer than a takeover waits
 		fault(one(g, "sent", "answer", "commit"), one(g, "pause", "cut"), 0, g.span(takeover+time.Minute, time.Hour))
 	case 1:
@@ -33,6 +33,10 @@ func (g generator) theme(sc *Scenario) {
 	case 2, 3, 16, 17: // a person is quicker than an answer
 		fault(one(g, "write", "sent"), "expire", 0, 0)
 		fault("sent", one(g, "authorize", "import", "revoke", "forget", "forget"), replica, 0)
+	case 18, 19: // a journal has the answer, and another writes the doubt before it is offered
+		sc.Switches.Replicas, sc.Switches.Exclusive = max(2, sc.Switches.Replicas), false
+		fault(one(g, "answer.done", "commit"), one(g, "kill", "power"), 0, g.span(time.Minute, time.Hour))
+		insert(Step{Do: "need", Then: g.span(time.Second, time.Minute)}, Step{Do: "need"}, Step{Do: "need"})
 	case 4:
 		fault("connect", "salesforce", int(tokenstest.FaultNoRotation), 0)
 	case 5:
