@@ -383,3 +383,16 @@ func TestAnAnswerOutlivesADiskThatDoesNotLast(t *testing.T) {
 		fl.expect(1)
 	})
 }
+
+func TestAnIdleGrantIsExchangedOnceHoweverManyReplicasLookAfterIt(t *testing.T) {
+	replicas(t, 4, func(fl *fleet) {
+		fl.sf.Latency = time.Second
+		fl.token()
+		wait(24 * 24 * time.Hour)
+		fl.expect(1)
+		wait(4 * 24 * time.Hour) // never later than 28 days
+		fl.expect(2)
+		wait(20 * 24 * time.Hour)
+		fl.expect(2)
+	})
+}
