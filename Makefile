@@ -17,6 +17,7 @@ IMAGE    ?= sallyport:dev
 SEEDS    ?= 10000
 N        ?= 100000
 FIRST    ?= 1
+CHAOS    ?= 5m
 SUMMARY  ?= $(CURDIR)/dist/simulation.md
 
 export GOTOOLCHAIN = local
@@ -43,6 +44,10 @@ test: test-deps ## all tests, with the race detector
 .PHONY: simulate
 simulate: ## N (100000) seeded simulations of replicas, store, journals and Salesforce
 	$(GO) test -timeout 0 ./internal/simtest -run TestSimulation -seeds $(N) -first $(FIRST) -summary $(SUMMARY) -v
+
+.PHONY: chaos
+chaos: test-deps ## CHAOS (5m) of kills, stops and lost stores against four real replicas and a real Redis
+	$(GO) test -count=1 -timeout 30m ./internal/lab -run TestChaos -chaos=$(CHAOS) -seed=$(FIRST) -v
 
 .PHONY: test-deps
 test-deps: # what the tests run beside Go: peers and clients

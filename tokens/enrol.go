@@ -262,7 +262,7 @@ func (b *Broker) try(ctx context.Context, s *org) (truthful bool) {
 		x := &exchange{b: b, s: s, f: &flight{}, start: time.Now()}
 		_, sight := h.Record()
 		r, err := x.align(ctx, h)
-		if err != nil || r.State != Ready || !r.SingleUse {
+		if err != nil || r.State != Ready || !r.SingleUse || x.settling(r, sight) != nil {
 			return err
 		}
 		c, err := x.credential(r)

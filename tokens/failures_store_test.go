@@ -33,6 +33,7 @@ func TestFailure04AStoreThatForgotTheNewTokenIsHealed(t *testing.T) {
 
 func TestFailure15TwoReplicasAtOnceMakeOneExchange(t *testing.T) {
 	replicas(t, 2, func(fl *fleet) {
+		fl.air.silence(true) // who waits for the lock learns under it that it is done
 		fl.sf.Latency = time.Second
 		var wg sync.WaitGroup
 		for _, b := range append(fl.others, fl.Broker) {

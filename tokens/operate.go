@@ -64,6 +64,9 @@ func (b *Broker) Confirm(ctx context.Context, id OrgID, unverified bool) error {
 		if r.State == Exchanging || r.Revoked() || !r.SingleUse || len(r.Refresh) == 0 {
 			return &Error{Org: id, Code: CodeConflict, What: "a grant that is " + r.State.String() + " can't be confirmed", Hint: "see sallyport grant show " + string(id)}
 		}
+		if err := x.settling(r, sight); err != nil {
+			return err
+		}
 		v, err := x.ask(ctx, r, r.Attempt != nil)
 		if err != nil {
 			return err

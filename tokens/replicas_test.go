@@ -152,6 +152,9 @@ func TestAReplacedStoreSettlesBeforeAnyoneAsksOrExchanges(t *testing.T) {
 		if err := fl.Settle(fl.t.Context(), acme); err == nil {
 			t.Error("grant settle skipped the settling time")
 		}
+		if err := fl.Confirm(fl.t.Context(), acme, true); err == nil {
+			t.Error("grant confirm skipped the settling time")
+		}
 		if n := fl.sf.Questions() - asked; n != 0 {
 			t.Errorf("%d questions while the store settles, want none", n)
 		}

@@ -90,6 +90,16 @@ func (l *Lab) Kill() error {
 	return err
 }
 
+// Tell has w get what serve says from its next start on.
+func (l *Lab) Tell(w io.Writer) { l.o.Stderr = w }
+
+// Freeze suspends serve (SIGSTOP), as a paused machine does. Its connections stay
+// open.
+func (l *Lab) Freeze() error { return l.process.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Thaw lets a suspended serve go on (SIGCONT).
+func (l *Lab) Thaw() error { return l.process.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Stop ends serve with SIGTERM and waits for it; with ctx it is killed.
 func (l *Lab) Stop(ctx context.Context) error {
 	if err := l.process.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
