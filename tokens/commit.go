@@ -1,6 +1,9 @@
 package tokens
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Landing says where an answer came to rest.
 type Landing uint8
@@ -44,6 +47,8 @@ func (c Committed) Over(r Record, s Sight) (Record, Landing) {
 		return c.beside(r, LandedContested)
 	case r.Known() && r.Place == n.Place:
 		return r, LandedAlready
+	case c.Enrolment && slices.Contains(r.Earlier, n.Fingerprint): // an answer came first, and rotated it out
+		return r, LandedNowhere
 	case r.Known() && r.Place.Compare(n.Place) > 0:
 		return r, LandedNowhere
 	}
@@ -60,7 +65,6 @@ func (c Committed) Over(r Record, s Sight) (Record, Landing) {
 		n.remember(r.Fingerprint)
 	}
 	if c.Enrolment {
-		n.Born = s.Identity
 		if r.Epoch < n.Epoch && len(r.Refresh) > 0 && !r.Revoked() {
 			n.orphan(Orphan{r.Place, r.Refresh, r.Fingerprint, n.Since})
 		}
@@ -72,7 +76,7 @@ func (c Committed) Over(r Record, s Sight) (Record, Landing) {
 	if !n.SingleUse || r.Place == c.Base && r.Verified == c.Identity && r.Verified != "" {
 		return n, LandedReady
 	}
-	n.State, n.Reason, n.Verified, n.Born, n.Attempt = InDoubt, ReasonHealed, "", "", nil
+	n.State, n.Reason, n.Verified, n.Attempt = InDoubt, ReasonHealed, "", nil
 	return n, LandedHealed
 }
 
@@ -108,7 +112,7 @@ func Heal(r, m Record, now time.Time) (Record, bool) {
 	n := m.clone()
 	n.Revision = max(r.Revision, m.Revision) + 1
 	n.Fence = max(r.Fence, m.Fence)
-	n.Verified, n.Born = "", ""
+	n.Verified = ""
 	for _, o := range r.Orphans {
 		n.orphan(o)
 	}

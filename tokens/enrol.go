@@ -30,6 +30,9 @@ func (b *Broker) Import(ctx context.Context, id OrgID, refresh secret.Text) (Enr
 	}
 	return b.enrol(ctx, id, func(ctx context.Context, s *org, set Settings, h Hold) (Enrolled, error) {
 		r, sight := b.read(s, h)
+		if err := b.settlesIn(id, sight); err != nil { // what the store lost may be this very token
+			return Enrolled{}, err
+		}
 		already, err := b.admit(ctx, id, b.newest(s, r), b.o.Fingerprint.Of(refresh.Reveal()))
 		if err != nil || already {
 			return Enrolled{Place: r.Place, Already: already}, err
@@ -235,10 +238,43 @@ func (b *Broker) admit(ctx context.Context, id OrgID, r Record, fp string) (alre
 		return true, nil
 	case r.Fingerprint != fp && r.Knows(fp):
 		return false, conflict("this token was rotated out or replaced earlier", "sending it would end the grant; authorise again instead")
+	case b.heldElsewhere(id, fp) != "":
+		return false, conflict("this token belongs to org "+string(b.heldElsewhere(id, fp)), "one grant has one name; nothing was changed")
 	case r.Fingerprint != fp && who == id && (len(r.Earlier) >= keptFingerprints || b.journalKnows(id, fp)):
 		return false, conflict("this token was held before", "authorise again instead")
 	}
 	return false, b.o.Claims.Claim(ctx, id, []string{fp})
+}
+
+// heldElsewhere is another org that this process or its journal knows to hold or
+// have held the token, empty for none: a store may have lost who claimed it.
+func (b *Broker) heldElsewhere(id OrgID, fp string) OrgID {
+	for other, s := range *b.orgs.Load() {
+		s.mu.Lock()
+		knows := other != id && s.memory.Knows(fp)
+		s.mu.Unlock()
+		if knows {
+			return other
+		}
+	}
+	for e, err := range b.o.Journal.Entries() {
+		if err == nil && e.Org != id && e.Record.Knows(fp) {
+			return e.Org
+		}
+	}
+	return ""
+}
+
+// reclaim claims for r's org what a store that went back has lost of its claims.
+func (b *Broker) reclaim(ctx context.Context, s *org, r Record) {
+	set, _ := b.o.Directory.Settings(s.id)
+	names := append(append(grantNames(set, r), r.Fingerprint), r.Earlier...)
+	for _, o := range r.Orphans {
+		names = append(names, o.Fingerprint)
+	}
+	if err := b.o.Claims.Claim(ctx, s.id, names); err != nil {
+		b.log.ErrorContext(ctx, "the tokens of a healed grant couldn't be claimed again: another org may have taken one", "org", s.id, "error", err)
+	}
 }
 
 // journalKnows reports whether a journalled record of id beyond its present one

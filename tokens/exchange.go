@@ -222,6 +222,7 @@ func (x *exchange) align(ctx context.Context, h Hold) (Record, error) {
 	if regressed {
 		x.b.log.ErrorContext(ctx, "the store went back behind what this replica remembers: healed forward, unverified", "org", x.s.id,
 			"store", r.Place, "memory", m.Place)
+		x.b.reclaim(ctx, x.s, healed)
 		return x.save(ctx, h, healed)
 	}
 	if !r.Known() {

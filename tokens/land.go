@@ -140,7 +140,11 @@ func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed) (Landing, e
 	if c.Record.SingleUse {
 		b.settle(s.id, c.Attempt, OutcomeIssued)
 	}
-	b.wrote(s, r)
+	if l == LandedAlready || l == LandedNowhere { // nothing was written
+		b.remember(s, r)
+	} else {
+		b.wrote(s, r)
+	}
 	if l == LandedForgotten {
 		if err := b.o.Journal.Forget(s.id); err != nil {
 			b.log.ErrorContext(ctx, "the journal keeps a secret of a forgotten grant until the next start", "org", s.id, "error", err)

@@ -172,7 +172,7 @@ func (e Isolated) apply(r Record) (Record, error) {
 	if r.Revoked() || r.State == Quarantined {
 		return r, &TransitionError{r.Org, r.State, e}
 	}
-	r.Verified, r.Born = "", ""
+	r.Verified = ""
 	return r.to(Quarantined, "", "its store is older or elsewhere than this state directory", e.At), nil
 }
 

@@ -41,7 +41,7 @@ type Sight struct {
 	// Identity is the store's present one.
 	Identity StoreIdentity
 	// Stamped is how long ago, by the store's clock, this identity was first
-	// seen by any holder.
+	// seen by any holder; very long where nothing was in the store before.
 	Stamped time.Duration
 	// Exclusive says that no other process can hold or have held the store
 	// under this identity, so that a changed one needs no settling.

@@ -57,9 +57,6 @@ type Record struct {
 	SalesforceOrg  string `json:"salesforce_org,omitempty"`
 	SalesforceUser string `json:"salesforce_user,omitempty"`
 
-	// Born is the store's identity when the epoch was enrolled. Under it nothing
-	// of the epoch can be older than the store shows.
-	Born StoreIdentity `json:"born,omitempty"`
 	// Vouched is the store's identity under which a process that remembered the
 	// record as it is said so. A record under another, that nobody vouches for,
 	// may be a copy from elsewhere.

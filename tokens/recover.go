@@ -136,6 +136,9 @@ func (b *Broker) finish(ctx context.Context, s *org, journalled bool) error {
 		if r.Verified == sight.Identity || !sight.Exclusive {
 			return nil // others may vouch for it
 		}
+		if b.newest(s, r).Place.Compare(r.Place) > 0 {
+			return nil // the store went back meanwhile: the next hold heals it
+		}
 		b.log.ErrorContext(ctx, "a grant is quarantined: this state directory has never seen it; sallyport grant confirm says that no other copy is in use", "org", s.id)
 		x := &exchange{b: b, s: s, f: &flight{}, start: time.Now()}
 		_, err := x.apply(ctx, h, r, Isolated{time.Now()})
@@ -231,6 +234,7 @@ func (b *Broker) replayIntent(ctx context.Context, s *org, e Entry) error {
 		if healed, behind := Heal(r, e.Record, time.Now()); behind && e.Record.Place.Compare(r.Place) > 0 {
 			b.log.ErrorContext(ctx, "the store lacks what the journal remembers: healed forward, unverified", "org", e.Org)
 			healed.Attempt = e.Record.Attempt
+			b.reclaim(ctx, s, healed)
 			_, err := x.save(ctx, h, healed)
 			return err
 		}

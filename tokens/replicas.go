@@ -154,10 +154,18 @@ func replaced(r Record, s Sight) bool {
 // settling is an error while the store's identity is so new that whoever
 // remembers more than it shows may not have spoken yet. No command skips it.
 func (x *exchange) settling(r Record, sight Sight) error {
-	left := x.b.p.SettlingTime - sight.Stamped
-	if sight.Exclusive || left <= 0 || r.Verified == sight.Identity || r.Born != "" && r.Born == sight.Identity {
+	if r.Verified == sight.Identity {
 		return nil
 	}
-	return &Error{Org: x.s.id, Code: CodeUnavailable, Temporary: true, RetryAfter: left,
+	return x.b.settlesIn(x.s.id, sight)
+}
+
+// settlesIn is an error while a store that was replaced settles.
+func (b *Broker) settlesIn(id OrgID, sight Sight) error {
+	left := b.p.SettlingTime - sight.Stamped
+	if sight.Exclusive || left <= 0 {
+		return nil
+	}
+	return &Error{Org: id, Code: CodeUnavailable, Temporary: true, RetryAfter: left,
 		What: "the store was replaced or restarted a moment ago", Hint: "exchanges begin again once everybody who remembers more has spoken (SALLYPORT_SETTLING_TIME)"}
 }

@@ -64,8 +64,14 @@ func settleDeployment(ctx context.Context, state stateDir, st metaStore, keys *s
 			return d, err
 		}
 	}
-	if err := d.assert(ctx, st); err != nil {
+	isNew, err := d.assert(ctx, st)
+	if err != nil {
 		return d, err
+	}
+	if n, ok := st.(interface{ MarkNew(context.Context) error }); ok && isNew && kept.ID == nil {
+		if err := n.MarkNew(ctx); err != nil {
+			return d, err
+		}
 	}
 	if kept.ID != nil && bytes.Equal(kept.Fingerprint, d.Fingerprint) {
 		return d, nil
@@ -76,11 +82,17 @@ func settleDeployment(ctx context.Context, state stateDir, st metaStore, keys *s
 	return d, writePrivate(state.path(deploymentFile), b)
 }
 
-// assert gives the store what it lacks of d, and takes over what it has.
-func (d *deployment) assert(ctx context.Context, st metaStore) (err error) {
-	if d.ID, err = st.MetaOnce(ctx, metaDeployment, d.ID); err != nil {
-		return err
+// assert gives the store what it lacks of d, and takes over what it has. isNew
+// says that the store had nothing of it.
+func (d *deployment) assert(ctx context.Context, st metaStore) (isNew bool, err error) {
+	there, err := st.Meta(ctx, metaDeployment)
+	if err != nil {
+		return false, err
+	}
+	mine := d.ID
+	if d.ID, err = st.MetaOnce(ctx, metaDeployment, mine); err != nil {
+		return false, err
 	}
 	d.Fingerprint, err = st.MetaOnce(ctx, metaFingerprint, d.Fingerprint)
-	return err
+	return there == nil && bytes.Equal(mine, d.ID), err
 }

@@ -97,7 +97,7 @@ func (a *app) glance(ctx context.Context) (id tokens.StoreIdentity, lacks bool, 
 func (a *app) restore(ctx context.Context) error {
 	mine := a.deployment
 	d := mine
-	if err := d.assert(ctx, a.store); err != nil {
+	if _, err := d.assert(ctx, a.store); err != nil {
 		return err
 	}
 	if !bytes.Equal(d.ID, mine.ID) {

@@ -122,8 +122,14 @@ func move(ctx context.Context, state stateDir, from *boltstore.Store, to *rediss
 		return 0, err
 	}
 	arrived := theirs
-	if err := arrived.assert(ctx, to); err != nil {
+	isNew, err := arrived.assert(ctx, to)
+	if err != nil {
 		return 0, err
+	}
+	if isNew {
+		if err := to.MarkNew(ctx); err != nil {
+			return 0, err
+		}
 	}
 	if !bytes.Equal(arrived.ID, theirs.ID) || !bytes.Equal(arrived.Fingerprint, theirs.Fingerprint) {
 		return 0, misconfigured("the shared store holds another deployment already: give this one a SALLYPORT_REDIS_PREFIX of its own")
@@ -182,7 +188,7 @@ func moveRecord(ctx context.Context, from *boltstore.Store, to *redisstore.Store
 	}
 	moved := false
 	err := to.Hold(ctx, r.Org, func(ctx context.Context, h tokens.Hold) error {
-		there, sight := h.Record()
+		there, _ := h.Record()
 		if there.Known() {
 			if there.Place != r.Place || there.Fingerprint != r.Fingerprint {
 				return errors.New("the shared store holds another grant of this org already")
@@ -190,7 +196,7 @@ func moveRecord(ctx context.Context, from *boltstore.Store, to *redisstore.Store
 			return nil
 		}
 		n := r
-		n.Verified, n.Born, n.Fence = "", sight.Identity, 0
+		n.Verified, n.Fence = "", 0
 		moved = true
 		return h.Save(ctx, n)
 	})

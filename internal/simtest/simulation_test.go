@@ -102,9 +102,11 @@ func TestRegressions(t *testing.T) {
 		t.Fatal("no scenarios are kept", err)
 	}
 	for _, f := range files {
-		for _, b := range simtest.Run(t, read(t, f), simtest.NewCoverage(), false).Broken {
-			t.Errorf("%s: %s\nreplay it: go test ./internal/simtest -v -run TestSeed -replay=%s", f, b, f)
-		}
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".json"), func(t *testing.T) {
+			for _, b := range simtest.Run(t, read(t, f), simtest.NewCoverage(), false).Broken {
+				t.Errorf("%s\nreplay it: go test ./internal/simtest -v -run TestSeed -replay=%s", b, f)
+			}
+		})
 	}
 }
 

@@ -23,6 +23,7 @@
 //	PREFIX:{ORG}:spool    answers that replicas without a disk keep, sealed
 //	PREFIX:{orgs}         the orgs that have a record or a history
 //	PREFIX:{spools}       the orgs that may have a spool
+//	PREFIX:{identities}   identity of the store → when anybody first saw it
 //	PREFIX:{claims}       fingerprint → org, a hash
 //	PREFIX:{registry}     version and document, a hash
 //	PREFIX:{meta}:NAME    what is made once

@@ -75,6 +75,11 @@ func (s *Store) Hold(ctx context.Context, org tokens.OrgID, fn func(context.Cont
 	if h.record, err = decode(org, h.raw); err != nil {
 		return fmt.Errorf("hold org %s: %w", org, err)
 	}
+	age, err := s.age(ctx, h.sight.Identity, h.sight.Stamped == 0)
+	if err != nil {
+		return fmt.Errorf("hold org %s: %w", org, err)
+	}
+	h.sight.Stamped = max(h.sight.Stamped, age)
 	return fn(ctx, h)
 }
 

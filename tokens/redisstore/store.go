@@ -68,6 +68,8 @@ type Store struct {
 	mu      sync.Mutex
 	holds   map[tokens.OrgID]*hold
 	indexed map[tokens.OrgID]bool // this process has put it into the index
+
+	firstSeen map[tokens.StoreIdentity]time.Time // by the store's clock, as far as was asked
 }
 
 var (
@@ -151,7 +153,8 @@ func newStore(o Options) (*Store, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{d: d, k: keys(o.Prefix), wait: o.Wait, ttl: o.LockTTL, replica: o.Replica, sealer: o.Sealer, log: o.Logger,
-		closed: make(chan struct{}), stop: cancel, holds: map[tokens.OrgID]*hold{}, indexed: map[tokens.OrgID]bool{}}
+		closed: make(chan struct{}), stop: cancel, holds: map[tokens.OrgID]*hold{}, indexed: map[tokens.OrgID]bool{},
+		firstSeen: map[tokens.StoreIdentity]time.Time{}}
 	s.close = sync.OnceValue(func() error {
 		close(s.closed)
 		s.stop()

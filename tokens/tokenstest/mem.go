@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,7 @@ type Mem struct {
 	history  []tokens.Exchange
 	locks    map[tokens.OrgID]*memLock
 	starts   int
+	born     int       // the start under which the store was new
 	stamped  time.Time // zero: nobody has held anything under this identity
 	before   Hook
 	after    Hook
@@ -71,7 +73,7 @@ type undo struct {
 
 // NewMem returns an empty store.
 func NewMem(o MemOptions) *Mem {
-	m := &Mem{now: o.Now, exclusive: o.Exclusive, kept: map[string]string{}, locks: map[tokens.OrgID]*memLock{}, starts: 1}
+	m := &Mem{now: o.Now, exclusive: o.Exclusive, kept: map[string]string{}, locks: map[tokens.OrgID]*memLock{}, starts: 1, born: 1}
 	if m.now == nil {
 		m.now = time.Now
 	}
@@ -94,7 +96,9 @@ func (m *Mem) identity() tokens.StoreIdentity {
 
 func (m *Mem) sight() tokens.Sight {
 	s := tokens.Sight{Identity: m.identity(), Exclusive: m.exclusive}
-	if !m.stamped.IsZero() {
+	if m.starts == m.born { // nothing was in it before
+		s.Stamped = math.MaxInt64
+	} else if !m.stamped.IsZero() {
 		s.Stamped = m.now().Sub(m.stamped)
 	}
 	return s

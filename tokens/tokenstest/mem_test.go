@@ -77,6 +77,10 @@ func TestMemStampsItsIdentityWhenFirstHeld(t *testing.T) {
 			}
 			return d
 		}
+		if first := stamped(); first < 1e6*time.Hour {
+			t.Errorf("a store in which nothing was before is %v old", first)
+		}
+		m.Restart()
 		<-time.After(time.Hour)
 		got := []time.Duration{stamped()}
 		<-time.After(time.Minute)
