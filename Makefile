@@ -49,6 +49,15 @@ simulate: ## N (100000) seeded simulations of replicas, store, journals and Sale
 chaos: test-deps ## CHAOS (5m) of kills, stops and lost stores against four real replicas and a real Redis
 	$(GO) test -count=1 -timeout 30m ./internal/lab -run TestChaos -chaos=$(CHAOS) -seed=$(FIRST) -v
 
+.PHONY: mutants
+mutants: test-deps ## takes each guard of the failure cases out, and demands a red test
+	$(GO) run ./internal/mutants
+
+.PHONY: model
+model: ## the protocol's model under spin: environments clean, mutations caught
+	@$(APT) spin gcc
+	$(GO) test -tags model -count=1 -timeout 40m -run '^TestModel$$' -v ./internal/model
+
 .PHONY: test-deps
 test-deps: # what the tests run beside Go: peers and clients
 	@$(APT) curl openssl python3 javac=default-jdk-headless redis-server redis-cli=redis-tools redis-sentinel

@@ -173,7 +173,7 @@ func (x *exchange) underHold(ctx context.Context, h Hold) error {
 		return err
 	}
 	x.line.Epoch, x.line.Generation = r.Epoch, r.Generation
-	if x.movedOn(r) {
+	if x.movedOn(r) || x.extended() {
 		return nil
 	}
 	if !r.SingleUse {
@@ -246,6 +246,14 @@ func (x *exchange) align(ctx context.Context, h Hold) (Record, error) {
 		return x.apply(ctx, h, r, Doubted{*a, OutcomeUnknown, ReasonNoAnswer, "the store had lost the attempt", time.Now()})
 	}
 	return r, nil
+}
+
+// extended reports whether the end that x was begun for was put off meanwhile,
+// by a call that Salesforce accepted.
+func (x *exchange) extended() bool {
+	l := x.s.live.Load()
+	now := time.Now()
+	return x.f.cause == CauseExpiry && l.alive(now) && l.token.Place == x.f.stale && now.UnixNano() < l.look.Load()
 }
 
 // movedOn reports whether another exchange has already done what this one was
