@@ -96,7 +96,7 @@ func (c *call) unanswered(err error) {
 	case !c.lean.takeBack():
 		c.abort()
 	}
-	c.fail(fmt.Errorf("Salesforce's answer broke off before its first byte: %w", err))
+	c.fail(fmt.Errorf("the answer of Salesforce broke off before its first byte: %w", err))
 }
 
 // transfer is what copying needs while it is under way.

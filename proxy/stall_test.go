@@ -175,7 +175,7 @@ func TestADrainEndsInTimeWhateverClientsDo(t *testing.T) {
 				<-entered
 				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond) // Long enough for all of it to be stuck.
 				defer cancel()
-				drainsSoon(t, e, ctx)
+				drainsSoon(ctx, t, e)
 			})
 		}
 	}
@@ -195,11 +195,11 @@ func TestADrainEndsInTimeWhateverClientsDo(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		drainsSoon(t, e, ctx)
+		drainsSoon(ctx, t, e)
 	})
 }
 
-func drainsSoon(t *testing.T, e *env, ctx context.Context) {
+func drainsSoon(ctx context.Context, t *testing.T, e *env) {
 	t.Helper()
 	begun := time.Now()
 	done := make(chan error, 1)

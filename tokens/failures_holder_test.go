@@ -205,7 +205,8 @@ func TestFailure42NothingIsSentOnceTheProcessIsToEnd(t *testing.T) {
 // A process is killed at many instants of an exchange: the grant ends ready
 // wherever its answer came, and nothing is ever sent twice.
 func TestFailure43AKillAtAnyInstantReplaysNothing(t *testing.T) {
-	for _, at := range []time.Duration{0, 500, 999, 1000, 1500, 2000, 2500, 3000, 3500} {
+	for _, ms := range []int{0, 500, 999, 1000, 1500, 2000, 2500, 3000, 3500} {
+		at := time.Duration(ms) * time.Millisecond
 		w := new(way)
 		through(t, w, func(b *bench) {
 			b.sf.Latency = time.Second // from the first second to the second
@@ -222,19 +223,19 @@ func TestFailure43AKillAtAnyInstantReplaysNothing(t *testing.T) {
 				return nil
 			}, nil)
 			refreshing(b.Broker)
-			wait(at * time.Millisecond)
+			wait(at)
 			b.end((*crashfs.FS).Kill, nil)
 			wait(10 * time.Minute)
 			st, _ := b.Status(acme)
-			lost := answered && at < 3000 // Salesforce rotated, and no journal has it
+			lost := answered && ms < 3000 // Salesforce rotated, and no journal has it
 			if lost != (st.State == tokens.ReauthRequired) || !lost && st.State != tokens.Ready {
-				t.Errorf("killed after %s: %s %s, answered %t", at*time.Millisecond, st.State, st.Reason, answered)
+				t.Errorf("killed after %s: %s %s, answered %t", at, st.State, st.Reason, answered)
 			}
 			if !lost {
 				b.token()
 			}
 			if _, replays := b.sf.Seen(); replays != 0 {
-				t.Errorf("killed after %s: %d replays", at*time.Millisecond, replays)
+				t.Errorf("killed after %s: %d replays", at, replays)
 			}
 		})
 	}

@@ -338,6 +338,16 @@ func TestFailure51ASeedMeetsAStoreThatWasEmptied(t *testing.T) {
 	})
 }
 
+// An answer that lands while an import of its own token is being committed.
+func TestFailure51AnEnrolmentThatAnAnswerOvertookStaysOut(t *testing.T) {
+	store := grant(tokens.Ready, "") // which rotated fp2 out
+	n := tokens.Record{Schema: tokens.Schema, Org: "acme", SingleUse: true, Place: tokens.Place{Epoch: 7, Generation: 1}, State: tokens.Ready,
+		Refresh: []byte("sealed old"), Fingerprint: "fp2"}
+	if got, l := (tokens.Committed{Attempt: "import", Record: n, Enrolment: true}).Over(store, tokens.Sight{Identity: "life-1"}); l != tokens.LandedNowhere || got.Fingerprint != "fp3" {
+		t.Errorf("landing %d, and the grant holds %s", l, got.Fingerprint)
+	}
+}
+
 func TestFailure54AReplacedStoreIsNotUsedBeforeEverybodyHasSpoken(t *testing.T) {
 	replicas(t, 1, func(fl *fleet) {
 		fl.token()

@@ -29,7 +29,9 @@ const (
 )
 
 // String returns the name that metrics and the API use.
-func (s Standing) String() string { return [...]string{"unknown", "verified", "mismatch"}[min(s, Mismatch)] }
+func (s Standing) String() string {
+	return [...]string{"unknown", "verified", "mismatch"}[min(s, Mismatch)]
+}
 
 // Range is addresses from From to To, both included, of one family.
 type Range struct{ From, To netip.Addr }

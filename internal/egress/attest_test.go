@@ -38,7 +38,7 @@ func TestATokenRequestLeavesOnlyByAVerifiedAddress(t *testing.T) {
 		{"the other family", say("2001:db8::7"), egress.Mismatch},
 		{"no address", say("<html>captive portal</html>"), egress.Unknown},
 		{"an error", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "203.0.113.7", 500) }, egress.Unknown},
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) }, egress.Unknown},
+		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, egress.Unknown},
 		{"an endless answer", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "%08192d", 1) }, egress.Unknown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

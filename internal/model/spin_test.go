@@ -6,11 +6,13 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -185,4 +187,18 @@ func spin(t *testing.T, defined []string, how string) (r result) {
 		r.violated, r.trace = v[1], strings.TrimSpace(noTraceLine.ReplaceAllString(out, ""))
 	}
 	return r
+}
+
+// defined is what is defined for a run of e with rule left out, in a fixed order.
+func (tab table) defined(e environment, rule string) []string {
+	all := maps.Clone(tab.defaults)
+	maps.Copy(all, e.defines)
+	if rule != "" {
+		all["MUT"] = rule
+	}
+	var args []string
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		args = append(args, fmt.Sprintf("-D%s=%s", k, all[k]))
+	}
+	return args
 }

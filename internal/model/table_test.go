@@ -1,8 +1,6 @@
 package model_test
 
 import (
-	"fmt"
-	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -80,20 +78,6 @@ func read(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-// defined is what is defined for a run of e with rule left out, in a fixed order.
-func (tab table) defined(e environment, rule string) []string {
-	all := maps.Clone(tab.defaults)
-	maps.Copy(all, e.defines)
-	if rule != "" {
-		all["MUT"] = rule
-	}
-	var args []string
-	for _, k := range slices.Sorted(maps.Keys(all)) {
-		args = append(args, fmt.Sprintf("-D%s=%s", k, all[k]))
-	}
-	return args
 }
 
 func (tab table) environment(name string) (environment, bool) {

@@ -10,7 +10,7 @@ import (
 const takeover = 5 * time.Minute
 
 // row counts the row of failures.md that a fault is, where the moment says so.
-func (w *world) row(f Fault, c *call) {
+func (w *world) row(f Fault) {
 	crash := f.Do == "kill" || f.Do == "power" || f.Do == "burn" || f.Do == "midst"
 	switch {
 	case crash && (f.At == "write" || f.At == "save.done" || f.At == "send"):

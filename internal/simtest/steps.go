@@ -316,7 +316,7 @@ func (w *world) operate(s Step, p *process) {
 // answered or waits on.
 func (w *world) fault(f Fault, c *call) bool {
 	p := c.p
-	w.row(f, c)
+	w.row(f)
 	switch f.Do {
 	case "kill", "power", "burn":
 		c.reply <- errDead
