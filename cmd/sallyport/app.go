@@ -287,7 +287,7 @@ func (a *app) startProxy(ctx context.Context, json bool) error {
 	if err != nil {
 		return err
 	}
-	a.ca = &authority{store: a.store, keys: a.keys, domains: caDomains(a.c), brought: brought}
+	a.ca = &authority{state: a.state, store: a.store, keys: a.keys, domains: caDomains(a.c), brought: brought}
 	current, _, err := a.ca.load(ctx)
 	if err != nil {
 		return err

@@ -91,10 +91,16 @@ func (a *app) glance(ctx context.Context) (id tokens.StoreIdentity, lacks bool, 
 	return id, stored == nil, nil // to be emptied may leave the identity as it was
 }
 
-// restore gives the store what it may have lost: the deployment first, so that
-// no newcomer makes another, then what is sealed once, the registry, and the
-// grants.
+// restore gives the store what it may have lost: what is sealed once, the
+// deployment, for which newcomers wait before they make anything, the registry,
+// and the grants.
 func (a *app) restore(ctx context.Context) error {
+	if err := checkCanary(ctx, a.store, a.keys); err != nil {
+		return err
+	}
+	if err := a.ca.keep(ctx); err != nil {
+		return err
+	}
 	mine := a.deployment
 	d := mine
 	if _, err := d.assert(ctx, a.store); err != nil {
@@ -102,12 +108,6 @@ func (a *app) restore(ctx context.Context) error {
 	}
 	if !bytes.Equal(d.ID, mine.ID) {
 		return errForeign
-	}
-	if err := checkCanary(ctx, a.store, a.keys); err != nil {
-		return err
-	}
-	if err := a.ca.keep(ctx); err != nil {
-		return err
 	}
 	if err := a.reg.Reload(ctx); err != nil {
 		return err

@@ -79,28 +79,6 @@ func checkCanary(ctx context.Context, store metaStore, keys *secret.Keyring) err
 	return nil
 }
 
-// sealedOnce returns what the store keeps sealed under name, made by f once.
-func sealedOnce(ctx context.Context, store metaStore, keys *secret.Keyring, name string, f func() ([]byte, error)) ([]byte, error) {
-	kept, err := store.Meta(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	if kept == nil {
-		plain, err := f()
-		if err != nil {
-			return nil, err
-		}
-		sealed, err := keys.Seal(plain, "", name)
-		if err != nil {
-			return nil, err
-		}
-		if kept, err = store.MetaOnce(ctx, name, sealed); err != nil {
-			return nil, err
-		}
-	}
-	return keys.Open(kept, "", name)
-}
-
 // caPairs is the interception CA as the store keeps it: the pair in use, and
 // during a rotation the next one.
 type caPairs struct {
@@ -110,6 +88,7 @@ type caPairs struct {
 
 // authority keeps the interception CA and rotates it.
 type authority struct {
+	state   stateDir // keeps a sealed copy, for a store that lost its own
 	store   metaStore
 	keys    *secret.Keyring
 	domains []string
@@ -117,7 +96,7 @@ type authority struct {
 	use     func(*proxy.Authority)
 
 	mu   sync.Mutex
-	last []byte // guarded by mu: what the store was last seen to keep, sealed
+	last []byte // guarded by mu: what the store was last seen to keep, sealed; set by load
 }
 
 func caDomains(c config.Config) []string {
@@ -131,13 +110,10 @@ func (a *authority) load(ctx context.Context) (current, next *proxy.Authority, e
 	if a.brought != nil {
 		return a.brought, nil, nil
 	}
-	b, err := sealedOnce(ctx, a.store, a.keys, metaCA, func() ([]byte, error) {
-		p, err := a.fresh()
-		if err != nil {
-			return nil, err
-		}
-		return json.Marshal(caPairs{Current: p})
-	})
+	b, err := a.sealed(ctx)
+	if err == nil {
+		b, err = a.keys.Open(b, "", metaCA)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("the interception CA: %w", err)
 	}
@@ -150,6 +126,43 @@ func (a *authority) load(ctx context.Context) (current, next *proxy.Authority, e
 	}
 	next, err = proxy.ParseAuthority(*p.Next)
 	return current, next, err
+}
+
+// caCopy is the copy's name in the state directory.
+const caCopy = "ca.sealed"
+
+// sealed is the CA as the store keeps it, given to it again by this state
+// directory where the store lost it, and made where nobody has one.
+func (a *authority) sealed(ctx context.Context) ([]byte, error) {
+	kept, err := a.store.Meta(ctx, metaCA)
+	if err != nil {
+		return nil, err
+	}
+	if kept == nil {
+		mine, err := a.state.read(caCopy)
+		if errors.Is(err, fs.ErrNotExist) {
+			mine, err = a.freshSealed()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if kept, err = a.store.MetaOnce(ctx, metaCA, mine); err != nil {
+			return nil, err
+		}
+	}
+	return kept, a.saw(kept)
+}
+
+func (a *authority) freshSealed() ([]byte, error) {
+	p, err := a.fresh()
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(caPairs{Current: p})
+	if err != nil {
+		return nil, err
+	}
+	return a.keys.Seal(b, "", metaCA)
 }
 
 // keep gives the store the CA again if it lost it, and takes over the pair that
@@ -166,27 +179,32 @@ func (a *authority) keep(ctx context.Context) error {
 	last := a.last
 	a.mu.Unlock()
 	switch {
-	case kept == nil && last != nil:
+	case kept == nil:
 		_, err := a.store.MetaOnce(ctx, metaCA, last)
 		return err
-	case last == nil || bytes.Equal(kept, last):
-		a.saw(kept)
+	case bytes.Equal(kept, last):
 		return nil
 	}
 	current, _, err := a.load(ctx)
 	if err != nil {
 		return err
 	}
-	a.saw(kept)
 	a.use(current)
 	return nil
 }
 
-// saw notes what the store keeps.
-func (a *authority) saw(sealed []byte) {
+// saw notes what the store keeps, here and in the state directory.
+func (a *authority) saw(sealed []byte) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if bytes.Equal(sealed, a.last) {
+		return nil
+	}
+	if err := writePrivate(a.state.path(caCopy), sealed); err != nil {
+		return err
+	}
 	a.last = sealed
+	return nil
 }
 
 func (a *authority) fresh() (proxy.AuthorityPEM, error) {
@@ -249,7 +267,9 @@ func (a *authority) Rotate(ctx context.Context, activate bool) error {
 	if err := a.store.SetMeta(ctx, metaCA, sealed); err != nil {
 		return err
 	}
-	a.saw(sealed)
+	if err := a.saw(sealed); err != nil {
+		return err
+	}
 	if activate {
 		a.use(next)
 	}

@@ -187,3 +187,24 @@ func TestStoreMove(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A store that was emptied while nobody ran is given the CA again that clients
+// trust, and the grants.
+func TestAnEmptiedStoreKeepsTheCAThatClientsTrust(t *testing.T) {
+	redis := redistest.Start(t, redistest.Options{})
+	l := fleet(t, 1, redis.URL(), lab.Options{Orgs: []string{"acme"}, Session: time.Hour, Env: []string{
+		"SALLYPORT_EXCHANGE_TIMEOUT=1s", "SALLYPORT_TAKEOVER_AFTER=2s", "SALLYPORT_SETTLING_TIME=2s"}})[0]
+	c := l.NewClient() // which trusts what it was given at first
+	mustCall(t, l, c)
+	if err := l.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := redis.FlushAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustCall(t, l, c)
+	expectLedger(t, l, 1)
+}
