@@ -209,7 +209,7 @@ func TestFailure29ARestoredBackupIsHealedByWhoeverRemembersMore(t *testing.T) {
 			}
 		}
 		b.store.Restore(backup)
-		if err := b.Realign(b.t.Context()); err != nil {
+		if _, err := b.Realign(b.t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if r := b.kept(); r.Generation != 5 || r.State != tokens.InDoubt || r.Verified != "" {

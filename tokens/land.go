@@ -137,13 +137,13 @@ func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed) (Landing, e
 		b.log.ErrorContext(ctx, "alarm: an answer belongs to an authorisation that was replaced: its token is kept aside", "org", s.id, "landing", l)
 	case LandedNowhere, LandedReady, LandedAlready, LandedForgotten:
 	}
-	if c.Record.SingleUse {
-		b.settle(s.id, c.Attempt, OutcomeIssued)
-	}
 	if l == LandedAlready || l == LandedNowhere { // nothing was written
 		b.remember(s, r)
 	} else {
 		b.wrote(s, r)
+	}
+	if c.Record.SingleUse { // after memory: a store that goes back now must not be healed with less
+		b.settle(s.id, c.Attempt, OutcomeIssued)
 	}
 	if l == LandedForgotten {
 		if err := b.o.Journal.Forget(s.id); err != nil {

@@ -3,6 +3,8 @@ package tokens
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -121,13 +123,19 @@ func (b *Broker) overtaken(s *org, f *flight, r Record) bool {
 	return l.alive(time.Now()) && l.token.Place.Compare(f.stale) > 0
 }
 
-// Realign shows the store all that this process remembers: where it has gone
-// back it is healed, and under a new identity the settling time begins. Call it
-// when the store was away, or may be another. It goes on past an org that fails,
-// and returns what failed.
-func (b *Broker) Realign(ctx context.Context) error {
-	var errs []error
-	for id, s := range *b.orgs.Load() {
+// Realign shows the store all that this process remembers of orgs, of every org
+// if none is named: where it has gone back it is healed, and under a new
+// identity the settling time begins. Call it when the store was away, or may be
+// another. It returns the orgs that are left to do, and why the first of them
+// is: one whose record can't be read, or all that follow once the store itself
+// seems to be away. To call it again for these is safe.
+func (b *Broker) Realign(ctx context.Context, orgs ...OrgID) (left []OrgID, why error) {
+	if len(orgs) == 0 {
+		orgs = slices.Collect(maps.Keys(*b.orgs.Load()))
+	}
+	row := 0 // of failures, one after the other
+	for i, id := range orgs {
+		s := b.org(id)
 		s.mu.Lock()
 		known := s.memory.Known()
 		s.mu.Unlock()
@@ -135,15 +143,24 @@ func (b *Broker) Realign(ctx context.Context) error {
 			continue
 		}
 		err := b.underHold(ctx, id, func(context.Context, *exchange, Hold, Record) error { return nil })
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if err == nil {
+			row = 0
+			continue
 		}
-		if err != nil {
-			errs = append(errs, err)
+		left = append(left, id)
+		if why == nil {
+			why = err
+		}
+		if row++; row == realignTries || ctx.Err() != nil {
+			return append(slices.Clone(orgs[i+1:]), left...), why // so that the rest isn't kept from its turn
 		}
 	}
-	return errors.Join(errs...)
+	return left, why
 }
+
+// realignTries is after how many orgs in a row that fail the store is taken to
+// be away.
+const realignTries = 5
 
 // replaced reports whether the store's identity changed since r was verified,
 // and others than this process may know what it lost.

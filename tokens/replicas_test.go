@@ -176,7 +176,7 @@ func TestAReplacedStoreIsAskedAboutLate(t *testing.T) {
 		fl.token()
 		wait(60 * time.Minute)
 		fl.store.Restart()
-		if err := fl.Realign(fl.t.Context()); err != nil {
+		if _, err := fl.Realign(fl.t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		asked := fl.sf.Questions()
@@ -208,7 +208,7 @@ func TestAStoreThatWentBackIsHealedAsSoonAsItIsNoticed(t *testing.T) {
 		fl.token()
 		synctest.Wait()     // the other has heard of it
 		fl.store.Regress(2) // the answer, and what came right before it
-		if err := fl.others[0].Realign(fl.t.Context()); err != nil {
+		if _, err := fl.others[0].Realign(fl.t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		r, err := fl.store.Load(fl.t.Context(), acme)
@@ -226,13 +226,13 @@ func TestACopyThatNobodyRemembersIsQuarantined(t *testing.T) {
 				synctest.Wait()
 				fl.store.Restart()
 				if vouched {
-					if err := fl.others[0].Realign(fl.t.Context()); err != nil {
+					if _, err := fl.others[0].Realign(fl.t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				}
 				fl.air.silence(true)
 				late := fl.join("late", fl.on)
-				if err := late.Realign(fl.t.Context()); err != nil {
+				if _, err := late.Realign(fl.t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				wait(7 * time.Minute)

@@ -31,6 +31,7 @@ func (a *app) guard(ctx context.Context) {
 	defer tick.Stop()
 	var last tokens.StoreIdentity
 	whole := true // nothing is to be given
+	left := laggards{done: true}
 	for {
 		select {
 		case <-ctx.Done():
@@ -55,6 +56,7 @@ func (a *app) guard(ctx context.Context) {
 			if err := a.ca.keep(ctx); err != nil {
 				a.log.WarnContext(ctx, "the CA of the store couldn't be read", "error", err)
 			}
+			left.retry(ctx, a)
 			continue
 		}
 		if lacks || id != last {
@@ -68,7 +70,33 @@ func (a *app) guard(ctx context.Context) {
 		}
 		last, whole = id, true
 		a.away.Store(nil)
+		left = laggards{}
+		left.retry(ctx, a)
 	}
+}
+
+// laggards are orgs whose grant the store couldn't be shown. They are tried
+// again more and more seldom, and keep nobody else waiting.
+type laggards struct {
+	orgs  []tokens.OrgID // none: every org
+	tries int
+	next  time.Time
+	done  bool
+}
+
+func (l *laggards) retry(ctx context.Context, a *app) {
+	if l.done || time.Now().Before(l.next) {
+		return
+	}
+	var why error
+	l.orgs, why = a.broker.Realign(ctx, l.orgs...)
+	if l.done = len(l.orgs) == 0; l.done || ctx.Err() != nil {
+		return
+	}
+	wait := min(lookAtStore<<min(l.tries, 6), time.Minute)
+	l.tries, l.next = l.tries+1, time.Now().Add(wait)
+	a.log.ErrorContext(ctx, "the store couldn't be shown what this replica remembers of some orgs: they are tried again",
+		"orgs", len(l.orgs), "first", l.orgs[0], "after", wait, "error", why)
 }
 
 // errForeign says that the store names another deployment than this process.
@@ -92,8 +120,8 @@ func (a *app) glance(ctx context.Context) (id tokens.StoreIdentity, lacks bool, 
 }
 
 // restore gives the store what it may have lost: what is sealed once, the
-// deployment, for which newcomers wait before they make anything, the registry,
-// and the grants.
+// deployment, for which newcomers wait before they make anything, and the
+// registry.
 func (a *app) restore(ctx context.Context) error {
 	if err := checkCanary(ctx, a.store, a.keys); err != nil {
 		return err
@@ -109,8 +137,5 @@ func (a *app) restore(ctx context.Context) error {
 	if !bytes.Equal(d.ID, mine.ID) {
 		return errForeign
 	}
-	if err := a.reg.Reload(ctx); err != nil {
-		return err
-	}
-	return a.broker.Realign(ctx)
+	return a.reg.Reload(ctx)
 }

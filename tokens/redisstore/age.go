@@ -4,10 +4,7 @@ import (
 	"context"
 	_ "embed" // the script
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/sallyport/sallyport/tokens"
 )
@@ -49,38 +46,12 @@ func (s *Store) age(ctx context.Context, id tokens.StoreIdentity, fresh bool) (t
 // that it could have lost was ever in it. Call it right after the deployment was
 // made, by the process that made it.
 func (s *Store) MarkNew(ctx context.Context) error {
-	var ids []string
-	ask := func(ctx context.Context, c *redis.Client) error {
-		text, err := c.Info(ctx).Result()
-		if err != nil {
-			return err
-		}
-		run, replid := "", ""
-		for line := range strings.Lines(text) {
-			k, v, _ := strings.Cut(strings.TrimSpace(line), ":")
-			switch k {
-			case "run_id":
-				run = v
-			case "master_replid":
-				replid = v
-			}
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		ids = append(ids, run+":"+replid)
-		return nil
-	}
-	var err error
-	if s.d.cluster != nil {
-		err = s.d.cluster.ForEachMaster(ctx, ask)
-	} else {
-		err = ask(ctx, s.d.alone)
-	}
+	ids, err := s.masters(ctx)
 	if err != nil {
-		return fmt.Errorf("mark a store as new: %w", readFault(fault(ctx, err)))
+		return fmt.Errorf("mark a store as new: %w", err)
 	}
 	for _, id := range ids {
-		if _, err := s.write(ctx, s.k.identities(), command("HSET", s.k.identities(), id, "0")); err != nil {
+		if _, err := s.write(ctx, s.k.identities(), command("HSET", s.k.identities(), string(id), "0")); err != nil {
 			return fmt.Errorf("mark a store as new: %w", err)
 		}
 	}

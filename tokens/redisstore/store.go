@@ -178,18 +178,6 @@ func (d dialled) Close() error {
 	return d.alone.Close()
 }
 
-// Identity is the store's present one, of the node that holds what is made once.
-// In a Cluster each org has that of its own node, as a hold sees it.
-func (s *Store) Identity(ctx context.Context) (tokens.StoreIdentity, error) {
-	key := s.k.meta("identity")
-	out, err := s.read(ctx, key, eval(&scriptLook, []string{key, key}))
-	if err != nil {
-		return "", fmt.Errorf("read the store's identity: %w", err)
-	}
-	v, err := parseView(out[0])
-	return v.sight.Identity, err
-}
-
 // view is what a script saw of an org.
 type view struct {
 	raw   string // of the record, empty for none
