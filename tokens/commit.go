@@ -92,6 +92,7 @@ func (c Committed) beside(r Record, l Landing) (Record, Landing) {
 		return r, LandedForgotten
 	}
 	r.orphan(Orphan{c.Record.Place, c.Record.Refresh, c.Record.Fingerprint, c.Record.Since})
+	r.keepNewerAccess(c.Record)
 	r.end(c.Attempt, OutcomeOrphaned)
 	return r, l
 }
@@ -100,6 +101,14 @@ func (c Committed) beside(r Record, l Landing) (Record, Landing) {
 func (r *Record) keepAccess(o Record) {
 	r.Access, r.AccessPlace, r.InstanceURL = o.Access, o.AccessPlace, o.InstanceURL
 	r.IssuedAt, r.AccessAt, r.ExpiresAt, r.Address = o.IssuedAt, o.AccessAt, o.ExpiresAt, o.Address
+}
+
+// keepNewerAccess lets r serve o's access token where r's authorisation hasn't
+// brought one of its own yet.
+func (r *Record) keepNewerAccess(o Record) {
+	if !r.Revoked() && r.AccessPlace.Epoch < r.Epoch && o.AccessPlace.Compare(r.AccessPlace) > 0 {
+		r.keepAccess(o)
+	}
 }
 
 // Heal is memory written forward over what a store shows after it went back: m
@@ -113,6 +122,7 @@ func Heal(r, m Record, now time.Time) (Record, bool) {
 	n.Revision = max(r.Revision, m.Revision) + 1
 	n.Fence = max(r.Fence, m.Fence)
 	n.Verified = ""
+	n.keepNewerAccess(r)
 	for _, o := range r.Orphans {
 		n.orphan(o)
 	}

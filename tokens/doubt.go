@@ -64,7 +64,7 @@ func (x *exchange) outOfDoubt(ctx context.Context, h Hold, r Record) (Record, er
 	}
 	v := silent
 	if _, err := x.credential(r); err == nil { // what doesn't open can't be asked about
-		if v, err = x.ask(ctx, r, true); err != nil {
+		if v, err = x.ask(ctx, h, r, true); err != nil {
 			return r, err
 		}
 	}
@@ -130,7 +130,7 @@ func (x *exchange) verify(ctx context.Context, h Hold, r Record) (Record, error)
 			Hint: "sallyport grant settle " + string(x.s.id) + " asks at once"}
 	default:
 		var err error
-		if v, err = x.ask(ctx, r, other || r.Attempt != nil); err != nil {
+		if v, err = x.ask(ctx, h, r, other || r.Attempt != nil); err != nil {
 			return r, err
 		}
 	}
@@ -147,9 +147,12 @@ func (x *exchange) verify(ctx context.Context, h Hold, r Record) (Record, error)
 // ask introspects the refresh token of r, twice with a pause where twice says
 // so, and reports what can be believed. An error means that asking was cut
 // short.
-func (x *exchange) ask(ctx context.Context, r Record, twice bool) (verdict, error) {
+func (x *exchange) ask(ctx context.Context, h Hold, r Record, twice bool) (verdict, error) {
 	c, err := x.credential(r)
 	if err != nil {
+		return silent, err
+	}
+	if err := x.superseded(h, r); err != nil {
 		return silent, err
 	}
 	first, ok := x.introspect(ctx, c.Secret, true)
@@ -166,6 +169,9 @@ func (x *exchange) ask(ctx context.Context, r Record, twice bool) (verdict, erro
 		case <-ctx.Done():
 			t.Stop()
 			return silent, ctx.Err()
+		}
+		if err := x.superseded(h, r); err != nil {
+			return silent, err
 		}
 		second, ok := x.introspect(ctx, c.Secret, true)
 		if !ok || second != first {
@@ -186,6 +192,23 @@ func (x *exchange) ask(ctx context.Context, r Record, twice bool) (verdict, erro
 		}
 	}
 	return spent, nil
+}
+
+// superseded is an error where the lock was lost or something newer than r is
+// known: its token may be spent by now, and to ask about that may be a replay.
+func (x *exchange) superseded(h Hold, r Record) error {
+	lost := false
+	select {
+	case <-h.Lost():
+		lost = true
+	default:
+	}
+	x.s.mu.Lock()
+	defer x.s.mu.Unlock()
+	if lost || x.s.memory.Compare(r) > 0 {
+		return x.storeError(ErrFenced)
+	}
+	return nil
 }
 
 func (x *exchange) introspect(ctx context.Context, token secret.Text, refresh bool) (active, ok bool) {

@@ -103,10 +103,15 @@ func TestFailure23AnAuthorisationMidExchangeKeepsTheLateAnswerAside(t *testing.T
 		if b.sf.Revoked != 0 {
 			t.Error("a machine revoked an orphan")
 		}
+		if tok := b.token(); tok.Place.Epoch == done.Place.Epoch || tok.Place.Generation != 3 {
+			t.Errorf("the token of %v is served; want that of the late answer, the new authorisation has none yet", tok.Place)
+		}
 		if _, err := b.Refresh(b.t.Context(), acme); err != nil {
 			t.Error(err)
 		}
-		b.token()
+		if tok := b.token(); tok.Place.Epoch != done.Place.Epoch {
+			t.Errorf("the token of %v is served, want the new authorisation's", tok.Place)
+		}
 		b.expect(3)
 	})
 }

@@ -67,7 +67,7 @@ func (b *Broker) Confirm(ctx context.Context, id OrgID, unverified bool) error {
 		if err := x.settling(r, sight); err != nil {
 			return err
 		}
-		v, err := x.ask(ctx, r, r.Attempt != nil)
+		v, err := x.ask(ctx, h, r, r.Attempt != nil)
 		if err != nil {
 			return err
 		}

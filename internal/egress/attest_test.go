@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/egress"
 )
@@ -87,6 +88,17 @@ func TestAnEchoThatIsDownBlocksNothingThatWasVerified(t *testing.T) {
 		if a := e.Attestations()[0]; a.Standing != want {
 			t.Fatalf("step %d: %v (%v), want %v", step, a.Standing, a.Err, want)
 		}
+	}
+	how.Store(0)
+	e.Attest(t.Context())
+	how.Store(1)
+	for age, want := range map[time.Duration]egress.Standing{23 * time.Hour: egress.Verified, 25 * time.Hour: egress.Unknown} {
+		e.Age(age)
+		e.Attest(t.Context())
+		if a := e.Attestations()[0]; a.Standing != want {
+			t.Errorf("with the echo down for %v: %v, want %v", age, a.Standing, want)
+		}
+		e.Age(-age)
 	}
 	how.Store(0)
 	e.Attest(t.Context())

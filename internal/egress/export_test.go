@@ -3,6 +3,7 @@ package egress
 import (
 	"net"
 	"net/netip"
+	"time"
 )
 
 // Judge exposes the guard's decision on an address, which a test on loopback cannot see for public ones.
@@ -18,3 +19,12 @@ func SentAfter(conn net.Conn, b []byte) bool {
 
 // TCP returns the socket of c.
 func (c *Conn) TCP() *net.TCPConn { return c.sock.Conn.(*net.TCPConn) }
+
+// Age makes what is known of each source address older by d.
+func (e *Egress) Age(d time.Duration) {
+	for _, p := range e.attestor.now {
+		a := *p.Load()
+		a.At = a.At.Add(-d)
+		p.Store(&a)
+	}
+}

@@ -15,7 +15,7 @@ const (
 
 // mutants are all of the table.
 func mutants() []mutant {
-	return slices.Concat(holderMutants, answerMutants, storeMutants, callMutants, doubtMutants, journalMutants, adapterMutants)
+	return slices.Concat(holderMutants, answerMutants, storeMutants, callMutants, doubtMutants, journalMutants, adapterMutants, redisMutants)
 }
 
 // one is a mutant of a single edit.

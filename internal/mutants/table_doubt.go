@@ -32,4 +32,10 @@ var doubtMutants = []mutant{
 	one("a save compares the store's identity", []int{53}, "tokens/tokenstest/memhold.go",
 		`h.ended || m.identity() != h.identity || `, `h.ended || `,
 		inTokens, "TestFailure53"),
+	one("whoever lost the lock asks nothing more", []int{53}, "tokens/doubt.go",
+		`	if lost || x.s.memory.Compare(r) > 0 {`, `	if lost && x.s.memory.Compare(r) > 0 {`,
+		inTokens, "TestWhoLostTheLock"),
+	one("an older authorisation's access token goes on", []int{23}, "tokens/commit.go",
+		"\tr.keepNewerAccess(c.Record)\n", "",
+		inTokens, "TestFailure23"),
 }

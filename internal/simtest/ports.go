@@ -307,6 +307,9 @@ func (x exchangerPort) Introspect(ctx context.Context, org tokens.OrgID, s token
 	if err := x.p.gate(o, point); err != nil {
 		return tokens.Liveness{}, err
 	}
+	if err := ctx.Err(); err != nil { // looked at right before the first byte leaves
+		return tokens.Liveness{}, err
+	}
 	check := x.p.w.asking(x.p, org, s)
 	l, err := x.p.w.sf.Introspect(ctx, org, s)
 	check()

@@ -140,6 +140,20 @@ func TestALockIsLostWithTheServer(t *testing.T) {
 	})
 }
 
+// TestFailure03ALockThatTheServerLostIsTold: whoever holds hears of it at the
+// next renewal, though the server answers and nobody else has the lock.
+func TestFailure03ALockThatTheServerLostIsTold(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t, redistest.Options{})
+	s := open(t, redisstore.Options{URL: srv.URL(), LockTTL: 900 * time.Millisecond})
+	hold(t, s, func(_ context.Context, h tokens.Hold) {
+		if err := srv.FlushAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "Lost", h.Lost())
+	})
+}
+
 // TestFailure01AHolderThatWasPaused: its process is stopped for longer than its
 // lock lives, another takes the lock, and what it saves afterwards is fenced.
 func TestFailure01AHolderThatWasPaused(t *testing.T) {
