@@ -340,7 +340,8 @@ func (b *Broker) serve(s *org, r Record) (*live, error) {
 	}
 	set, _ := b.o.Directory.Settings(s.id)
 	l := &live{
-		token:  Token{Place: r.AccessPlace, Access: secret.NewText(string(plain)), InstanceURL: r.InstanceURL, IssuedAt: r.IssuedAt, Address: r.Address},
+		token: Token{Place: r.AccessPlace, Access: secret.NewText(string(plain)), InstanceURL: r.InstanceURL, IssuedAt: r.IssuedAt, Address: r.Address,
+			OrgID: r.SalesforceOrg, UserID: r.SalesforceUser},
 		lease:  Lease{Obtained: r.AccessAt, Session: set.SessionTimeout, Fixed: r.ExpiresAt},
 		jitter: b.jitter(),
 	}

@@ -79,7 +79,7 @@ func (b *Broker) fillRefresh(n *Record, refresh secret.Text) error {
 // commit writes an answer to the store until it lands. While the store is away
 // the answer is served from here, and no further exchange of the org begins.
 func (b *Broker) commit(ctx context.Context, s *org, c Committed) Landing {
-	l, err := b.tryCommit(ctx, s, c)
+	l, err := b.tryCommit(ctx, s, c, false)
 	if err == nil {
 		return l
 	}
@@ -107,7 +107,7 @@ func (b *Broker) commitUntilLanded(ctx context.Context, s *org, c Committed) {
 			t.Stop()
 			return
 		}
-		if _, err := b.tryCommit(ctx, s, c); err == nil {
+		if _, err := b.tryCommit(ctx, s, c, false); err == nil {
 			s.mu.Lock()
 			s.pending = nil
 			b.arm(s)
@@ -117,7 +117,10 @@ func (b *Broker) commitUntilLanded(ctx context.Context, s *org, c Committed) {
 	}
 }
 
-func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed) (Landing, error) {
+// tryCommit writes an answer to the store. One that this process has only found
+// in its journal, replayed, may be any age: its record isn't one that was seen as
+// it was written, whatever it lands on.
+func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed, replayed bool) (Landing, error) {
 	var r Record
 	var l Landing
 	err := b.tel.inSpan(ctx, attr.SpanCommit, func(ctx context.Context) error {
@@ -137,7 +140,7 @@ func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed) (Landing, e
 		b.log.ErrorContext(ctx, "alarm: an answer belongs to an authorisation that was replaced: its token is kept aside", "org", s.id, "landing", l)
 	case LandedNowhere, LandedReady, LandedAlready, LandedForgotten:
 	}
-	if l == LandedAlready || l == LandedNowhere { // nothing was written
+	if replayed || l == LandedAlready || l == LandedNowhere { // or nothing was written
 		b.remember(s, r)
 	} else {
 		b.wrote(s, r)

@@ -159,7 +159,7 @@ func (b *Broker) replay(ctx context.Context, e Entry) error {
 		if len(e.Record.Refresh) == 0 {
 			return nil // a code that was sent, or wasn't: a person knows that it failed
 		}
-		_, err := b.tryCommit(ctx, s, Committed{Attempt: e.Attempt, Base: e.Base, Identity: e.Identity, Record: e.Record, Enrolment: true})
+		_, err := b.tryCommit(ctx, s, Committed{Attempt: e.Attempt, Base: e.Base, Identity: e.Identity, Record: e.Record, Enrolment: true}, true)
 		return err
 	case e.Settled:
 		return nil
@@ -191,7 +191,7 @@ func (b *Broker) replayAnswer(ctx context.Context, s *org, e Entry) error {
 		if err != nil {
 			return err
 		}
-		_, err = b.tryCommit(ctx, s, c)
+		_, err = b.tryCommit(ctx, s, c, true)
 		return err
 	}
 	if e.Record.Attempt == nil {
@@ -203,7 +203,7 @@ func (b *Broker) replayAnswer(ctx context.Context, s *org, e Entry) error {
 	}
 	// Verified stays as the intent saw it: the store decides whether the record
 	// still is.
-	_, err = b.tryCommit(ctx, s, Committed{Attempt: e.Attempt, Base: e.Base, Identity: e.Identity, Record: n})
+	_, err = b.tryCommit(ctx, s, Committed{Attempt: e.Attempt, Base: e.Base, Identity: e.Identity, Record: n}, true)
 	return err
 }
 

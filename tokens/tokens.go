@@ -56,6 +56,9 @@ type Token struct {
 	IssuedAt time.Time
 	// Address is the local address that minted the token, empty if unknown.
 	Address string
+	// OrgID and UserID are Salesforce's own, of 18 characters; empty until it
+	// told them.
+	OrgID, UserID string
 }
 
 // Credential is what is traded for an access token. It is opaque to all but

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/tokens"
 	"github.com/sallyport/sallyport/tokens/tokenstest"
+	"github.com/sallyport/sallyport/tokens/tokenstest/crashfs"
 )
 
 // V1: r1 has 9 in its journal and is away. r0 takes over, waits, is told that 8
@@ -93,8 +94,30 @@ func TestTraceV04ARefusalIsNoProofThatTheTokenIsUnspent(t *testing.T) {
 	}
 }
 
-// V4, second: another request with 8 hangs at Salesforce, and nobody here knows
-// of it. "Already being processed" doesn't say that 8 is unspent.
+// V4, second: r1's request hangs at Salesforce, r1 dies, and the store loses its
+// intent. r1 doesn't send 8 again.
+func TestTraceV04ARequestThatHangsIsNotRepeated(t *testing.T) {
+	enrolled(t, func(b *bench) {
+		b.token()
+		b.sf.Next(tokenstest.FaultLate)
+		refreshing(b.Broker)
+		wait(time.Second)
+		b.end((*crashfs.FS).Kill, func() {
+			b.store.Regress(1)
+			b.shown(2, tokens.Ready)
+		})
+		b.state(tokens.InDoubt, tokens.ReasonNoAnswer)
+		_, _ = b.Refresh(b.t.Context(), acme)
+		b.served(118 * time.Minute)
+		b.state(tokens.ReauthRequired, tokens.ReasonLost) // Salesforce answered nobody
+		wait(100 * time.Hour)
+		b.refused(tokens.CodeReauthRequired)
+		b.unharmed(2)
+	})
+}
+
+// V4, third: another request with 8 hangs at Salesforce, and nobody here knows of
+// it. "Already being processed" doesn't say that 8 is unspent.
 func TestTraceV04BusyIsADoubt(t *testing.T) {
 	enrolled(t, func(b *bench) {
 		b.token()
@@ -116,22 +139,34 @@ func TestTraceV04BusyIsADoubt(t *testing.T) {
 // V6: r1 commits 9 and dies before its mark; r0 exchanges 9 for 10 and loses its
 // disk; an old dump is restored; r1 comes back with 9 in its journal.
 func TestTraceV06StaleJournal(t *testing.T) {
-	for name, older := range map[string]bool{"the dump is what 9 was got from": false, "the dump is older": true} {
+	for name, c := range map[string]struct{ older, oneKey bool }{
+		"the dump is what 9 was got from":                            {false, false},
+		"the dump is older":                                          {true, false},
+		"one key of it is put back, and the store's identity stands": {true, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			replicas(t, 2, func(fl *fleet) {
 				r0, requests := fl.at(fl.others[0]), 2
-				dump := fl.store.Snapshot()
-				if older {
+				dump, key := fl.store.Snapshot(), fl.kept()
+				if c.older {
+					fl.refresh() // whose answer is dropped from the journal
 					fl.refresh()
-					requests++
+					requests += 2
 				}
 				fl.again(func(o *tokens.Options) { o.Journal = unsettled{o.Journal} })
 				fl.refresh()
 				synctest.Wait()
+				if err := fl.journal.Forget("nobody"); err != nil { // written anew
+					t.Fatal(err)
+				}
 				fl.fall()
 				r0.refresh()
 				fl.gone(r0.Broker)
-				fl.store.Restore(dump)
+				if !c.oneKey {
+					fl.store.Restore(dump)
+				} else if err := fl.store.Plant(key); err != nil {
+					t.Fatal(err)
+				}
 				fl.rise()
 				fl.served(119 * time.Minute)
 				fl.state(tokens.ReauthRequired, tokens.ReasonLost) // 10 was on a disk that is gone

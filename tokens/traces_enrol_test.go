@@ -77,15 +77,18 @@ func TestTraceV09NoTokenEntersTwice(t *testing.T) {
 			}
 			release()
 			wait(time.Second)
-			lost := func() { b.store.Restore(tokenstest.Snapshot{}) } // and with it who claimed what
-			for name, then := range map[string]func(){"": func() {}, " after a restart": b.restart, " after the store was emptied": lost} {
-				then()
+			again := func(when string) {
 				for _, org := range []tokens.OrgID{acme, alias} {
 					if _, err := b.Import(b.t.Context(), org, first); code(err) != tokens.CodeConflict {
-						t.Errorf("spent, and imported as %s%s: %v", org, name, err)
+						t.Errorf("spent, and imported as %s %s: %v", org, when, err)
 					}
 				}
 			}
+			again("once the exchange was over")
+			b.restart()
+			again("after a restart")
+			b.store.Restore(tokenstest.Snapshot{}) // and with it who claimed what
+			again("after the store was emptied")
 			b.token()
 			b.refresh()
 			b.state(tokens.Ready, "")
@@ -232,9 +235,9 @@ func TestTraceV17AnAuthorisationTakesNoPlaceThatIsTaken(t *testing.T) {
 	})
 }
 
-// V18: r1 finds a newer authorisation and steps aside with its answer; then the
-// store loses that authorisation, and the replica that brought it its disk. Only
-// r1 has seen it, and only by reading.
+// V18: r1 finds a newer authorisation and steps aside with its answer; in that
+// moment the store loses that authorisation. Whoever brought it is gone with its
+// disk, so that only r1 has seen it, and only by reading.
 func TestTraceV18WhoeverSteppedAsideRemembersForWhom(t *testing.T) {
 	replicas(t, 2, func(fl *fleet) {
 		fl.token()
@@ -248,10 +251,16 @@ func TestTraceV18WhoeverSteppedAsideRemembersForWhom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		fl.gone(fl.others[0])
+		fl.store.SetHooks(nil, func(_ context.Context, op tokenstest.Op, _ tokens.OrgID) error {
+			if op == tokenstest.OpCommit {
+				fl.store.SetHooks(nil, nil)
+				fl.store.Restore(before)
+			}
+			return nil
+		})
 		release()
 		wait(time.Second)
-		fl.gone(fl.others[0])
-		fl.store.Restore(before)
 		fl.settles()
 		if r := fl.kept(); r.Place != done.Place || r.State != tokens.InDoubt {
 			t.Errorf("the store shows %s at %v, want the newer authorisation, in doubt", r.State, r.Place)

@@ -38,4 +38,7 @@ var doubtMutants = []mutant{
 	one("an older authorisation's access token goes on", []int{23}, "tokens/commit.go",
 		"\tr.keepNewerAccess(c.Record)\n", "",
 		inTokens, "TestFailure23"),
+	one("an answer that was only found in a journal is no acquaintance", []int{48}, "tokens/land.go",
+		`	if replayed || l == LandedAlready`, `	if l == LandedAlready`,
+		inTokens, "TestTraceV06AJournalsAnswer"),
 }
