@@ -139,13 +139,10 @@ func (l *loader) listeners() {
 	case given && !tls && !l.bad["SALLYPORT_LISTEN"]:
 		l.fault("SALLYPORT_TLS_CERT", "no https:// listener in SALLYPORT_LISTEN uses it; write https://ADDR there")
 	}
-}
-
-// refuse names what is well-formed and not there yet: nothing is read and ignored.
-func (l *loader) refuse() {
-	for _, v := range []string{"SALLYPORT_TLS_CLIENT_CA", "SALLYPORT_TLS_CLIENT_CRL"} {
-		if l.set(v) && !l.bad[v] {
-			l.fault(v, "this version does not ask clients for certificates yet; leave it out, and give clients a secret")
-		}
+	if c.TLSClientCA != "" && !tls && !l.bad["SALLYPORT_LISTEN"] {
+		l.fault("SALLYPORT_TLS_CLIENT_CA", "no https:// listener in SALLYPORT_LISTEN asks for certificates; write https://ADDR there, or leave this out")
+	}
+	if len(c.TLSClientCRL) > 0 && c.TLSClientCA == "" {
+		l.fault("SALLYPORT_TLS_CLIENT_CRL", "there are no certificates to revoke: set SALLYPORT_TLS_CLIENT_CA, or leave this out")
 	}
 }

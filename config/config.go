@@ -17,10 +17,10 @@ type Config struct {
 	TLSCert string `env:"SALLYPORT_TLS_CERT" doc:"certificate chain (PEM file) of the 'https://' listeners"`
 	// TLSKey is the path of the key to TLSCert, PEM.
 	TLSKey string `env:"SALLYPORT_TLS_KEY" doc:"key (PEM file) of the 'https://' listeners"`
-	// TLSClientCA is refused when set: client certificates are not supported yet.
-	TLSClientCA string `env:"SALLYPORT_TLS_CLIENT_CA" doc:"client certificates; not supported by this version, refused when set"`
-	// TLSClientCRL is refused when set, as TLSClientCA.
-	TLSClientCRL string `env:"SALLYPORT_TLS_CLIENT_CRL" doc:"revoked client certificates; not supported by this version, refused when set"`
+	// TLSClientCA is the path of the roots that clients' certificates are verified with, PEM; empty: none is asked for.
+	TLSClientCA string `env:"SALLYPORT_TLS_CLIENT_CA" show:"no certificate is asked for" doc:"certificate authorities (PEM file) for the certificates of clients: the 'https://' listeners ask for one, and a client may use its secret instead; verified on resumption too. Each authority in it may vouch for every client"`
+	// TLSClientCRL are paths of revocation lists, PEM or DER. With any, every authority that issues needs one.
+	TLSClientCRL Files `env:"SALLYPORT_TLS_CLIENT_CRL" show:"no revocation is known" doc:"revocation lists (PEM or DER files, comma-separated) for 'SALLYPORT_TLS_CLIENT_CA': one of each authority that issues, intermediate ones too; a missing or outdated list refuses that authority's certificates"`
 	// LocalCallers is "open", "closed", or empty: open until the first client is ever made.
 	LocalCallers string `env:"SALLYPORT_LOCAL_CALLERS" show:"'open' until the first client is ever made, 'closed' from then on, remembered" doc:"'open': a loopback or Unix-socket listener serves any local caller by CONNECT or absolute form for all orgs (the sidecar). 'closed', with no clients: everyone gets 407. Any other listener without clients refuses to start"`
 

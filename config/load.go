@@ -51,7 +51,6 @@ func Load(environ []string) (Config, error) {
 	l.unknown()
 	l.derive()
 	l.check()
-	l.refuse()
 	if len(l.faults) > 0 {
 		slices.SortStableFunc(l.faults, func(a, b EnvFault) int { return strings.Compare(a.Variable, b.Variable) })
 		return Config{}, &EnvError{l.faults}

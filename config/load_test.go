@@ -42,14 +42,14 @@ func TestDefaults(t *testing.T) {
 func TestValues(t *testing.T) {
 	c := load(t, "XDG_STATE_HOME=/state",
 		"SALLYPORT_LISTEN=127.0.0.1:3128, https://0.0.0.0:3443,unix:/run/sp.sock,[::1]:0,localhost:3130",
-		"SALLYPORT_TLS_CERT=/c.pem", "SALLYPORT_TLS_KEY=/k.pem", "SALLYPORT_ADMIN_LISTEN=:3129", "SALLYPORT_ADMIN_TOKEN=t0ken",
+		"SALLYPORT_TLS_CERT=/c.pem", "SALLYPORT_TLS_KEY=/k.pem", "SALLYPORT_TLS_CLIENT_CA=ca.pem", "SALLYPORT_TLS_CLIENT_CRL=/root.crl, issuing.pem", "SALLYPORT_ADMIN_LISTEN=:3129", "SALLYPORT_ADMIN_TOKEN=t0ken",
 		"SALLYPORT_KEYSET=env:SALLYPORT_MY_KEYS", "SALLYPORT_MY_KEYS={}", "SALLYPORT_APPLY=/etc/sp/sp.yaml",
 		"SALLYPORT_PASSTHROUGH_HOSTS=*.example.com:8443,*", "SALLYPORT_PASSTHROUGH_SOURCE_IPS=192.0.2.1",
 		"SALLYPORT_ALLOW_ADDRESSES=10.0.0.0/8,192.0.2.7", "SALLYPORT_RESOLVE=acme.my.salesforce.com:443=127.0.0.1:8443",
 		"SALLYPORT_UPSTREAM_CA_FILE=/ca.pem", "SALLYPORT_EGRESS_SOURCE_IPS=192.0.2.1,2001:db8::1",
 		"SALLYPORT_EGRESS_PROXY=http://u:p4ss@proxy.example:3128", "SALLYPORT_CA_DOMAINS=.salesforce.com,force.com",
 		"SALLYPORT_MAX_REPLAY_BODY=512KiB", "SALLYPORT_HEARTBEAT_AFTER=1s", "SALLYPORT_LOG_FORMAT=text",
-		"SALLYPORT_TLS_CLIENT_CA=", "SALLYPORT_STORE=")
+		"SALLYPORT_REDIS_CERT=", "SALLYPORT_STORE=")
 	if got := fmt.Sprint(c.Listen); got != "[127.0.0.1:3128 https://0.0.0.0:3443 unix:/run/sp.sock [::1]:0 localhost:3130]" {
 		t.Errorf("listeners %s", got)
 	}
@@ -63,6 +63,9 @@ func TestValues(t *testing.T) {
 	}
 	if !slices.Equal(c.ReferenceDirs, []string{"/run/secrets", "/etc/sallyport", "/etc/sp"}) {
 		t.Errorf("reference dirs %v", c.ReferenceDirs)
+	}
+	if c.TLSClientCA != "ca.pem" || !slices.Equal(c.TLSClientCRL, []string{"/root.crl", "issuing.pem"}) {
+		t.Errorf("client certificates %q %q", c.TLSClientCA, c.TLSClientCRL)
 	}
 	m := c.Resolve[0]
 	if m.Host != "acme.my.salesforce.com" || m.Port != 443 || m.To != netip.MustParseAddrPort("127.0.0.1:8443") {
@@ -99,8 +102,12 @@ func TestLoadRefuses(t *testing.T) {
 		{"a TLS listener without a certificate", []string{"SALLYPORT_LISTEN=https://:3128"}, "SALLYPORT_TLS_CERT", "needs SALLYPORT_TLS_CERT"},
 		{"a certificate without its key", []string{"SALLYPORT_LISTEN=https://:1", "SALLYPORT_TLS_CERT=/c"}, "SALLYPORT_TLS_KEY", "missing"},
 		{"a certificate that no listener uses", []string{"SALLYPORT_TLS_CERT=/c", "SALLYPORT_TLS_KEY=/k"}, "SALLYPORT_TLS_CERT", "no https:// listener"},
-		{"a CA for clients", []string{"SALLYPORT_TLS_CLIENT_CA=/c"}, "SALLYPORT_TLS_CLIENT_CA", "does not ask clients for certificates"},
-		{"a CRL for clients", []string{"SALLYPORT_TLS_CLIENT_CRL=/c"}, "SALLYPORT_TLS_CLIENT_CRL", "does not ask clients for certificates"},
+		{"a CA for clients without a TLS listener", []string{"SALLYPORT_TLS_CLIENT_CA=/c"}, "SALLYPORT_TLS_CLIENT_CA", "no https:// listener"},
+		{"a CA and a CRL for clients without a TLS listener", []string{"SALLYPORT_TLS_CLIENT_CA=/c", "SALLYPORT_TLS_CLIENT_CRL=/r"}, "SALLYPORT_TLS_CLIENT_CA", "no https:// listener"},
+		{"a CA for clients and no certificate for the listener", []string{"SALLYPORT_LISTEN=https://:1", "SALLYPORT_TLS_CLIENT_CA=/c"}, "SALLYPORT_TLS_CERT", "needs SALLYPORT_TLS_CERT"},
+		{"a CRL without a CA for clients", []string{"SALLYPORT_LISTEN=https://:1", "SALLYPORT_TLS_CERT=/c", "SALLYPORT_TLS_KEY=/k", "SALLYPORT_TLS_CLIENT_CRL=/r"}, "SALLYPORT_TLS_CLIENT_CRL", "set SALLYPORT_TLS_CLIENT_CA"},
+		{"an empty CRL among others", []string{"SALLYPORT_LISTEN=https://:1", "SALLYPORT_TLS_CERT=/c", "SALLYPORT_TLS_KEY=/k", "SALLYPORT_TLS_CLIENT_CA=/c", "SALLYPORT_TLS_CLIENT_CRL=/r,"}, "SALLYPORT_TLS_CLIENT_CRL", "is empty"},
+		{"a CRL twice", []string{"SALLYPORT_LISTEN=https://:1", "SALLYPORT_TLS_CERT=/c", "SALLYPORT_TLS_KEY=/k", "SALLYPORT_TLS_CLIENT_CA=/c", "SALLYPORT_TLS_CLIENT_CRL=/r,/./r"}, "SALLYPORT_TLS_CLIENT_CRL", "stands twice"},
 		{"plaintext by another word", []string{"SALLYPORT_PLAINTEXT=yes"}, "SALLYPORT_PLAINTEXT", "none of refuse, allow"},
 		{"local callers by another word", []string{"SALLYPORT_LOCAL_CALLERS=some"}, "SALLYPORT_LOCAL_CALLERS", "none of open, closed"},
 		{"an admin listener without a port", []string{"SALLYPORT_ADMIN_LISTEN=x"}, "SALLYPORT_ADMIN_LISTEN", "no HOST:PORT"},
@@ -182,7 +189,8 @@ func TestLoadRefuses(t *testing.T) {
 
 func TestLoadReportsAllFaultsAtOnce(t *testing.T) {
 	_, err := config.Load([]string{"HOME=/h", "SALLYPORT_LISTNE=x", "SALLYPORT_LOCK_TTL=1", "SALLYPORT_MAX_EXCHANGES=x",
-		"SALLYPORT_RESOLVE=a.b:1=127.0.0.1:1,c", "SALLYPORT_STORE=redis:r", "SALLYPORT_IN_DOUBT=x"})
+		"SALLYPORT_RESOLVE=a.b:1=127.0.0.1:1,c", "SALLYPORT_STORE=redis:r", "SALLYPORT_IN_DOUBT=x",
+		"SALLYPORT_TLS_KEY=/k", "SALLYPORT_TLS_CLIENT_CRL=/r"})
 	var e *config.EnvError
 	if !errors.As(err, &e) {
 		t.Fatal(err)
@@ -192,7 +200,7 @@ func TestLoadReportsAllFaultsAtOnce(t *testing.T) {
 		got = append(got, f.Variable)
 	}
 	want := []string{"SALLYPORT_IN_DOUBT", "SALLYPORT_LISTNE", "SALLYPORT_LOCK_TTL", "SALLYPORT_MAX_EXCHANGES",
-		"SALLYPORT_RESOLVE", "SALLYPORT_RESOLVE", "SALLYPORT_STORE"}
+		"SALLYPORT_RESOLVE", "SALLYPORT_RESOLVE", "SALLYPORT_STORE", "SALLYPORT_TLS_CERT", "SALLYPORT_TLS_CERT", "SALLYPORT_TLS_CLIENT_CRL"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -152,7 +152,7 @@ func TestParseResourcesRefuses(t *testing.T) {
 		{"half a connection", "clients:\n- name: c\n  limits: {concurrent: 1.5}\n", 3, "clients[0].limits.concurrent", "whole number"},
 		{"a limit in words", "clients:\n- name: c\n  limits: {requestsPerSecond: many}\n", 3, "clients[0].limits.requestsPerSecond", "a number"},
 		{"a limit that is no number", "clients:\n- name: c\n  limits: {requestsPerSecond: .nan}\n", 3, "clients[0].limits.requestsPerSecond", "number"},
-		{"certificates", "clients:\n- name: c\n  certificates: ['dns:a.example']\n", 3, "clients[0].certificates", "not supported"},
+		{"certificates", "clients:\n- name: c\n  certificates: ['cn:a.example']\n", 3, "clients[0].certificates[0]", "write dns:NAME"},
 		{"an empty list of methods", "clients:\n- name: c\n  methods: []\n", 3, "clients[0].methods", "is empty"},
 		{"an empty item", "clients:\n- name: c\n  paths:\n  -\n", 3, "clients[0].paths[0]", "item is empty"},
 		{"a mapping for a text", "clients:\n- name: {a: b}\n", 2, "clients[0].name", "a text"},

@@ -73,6 +73,14 @@ func (p *Paths) UnmarshalText(b []byte) error {
 	})
 }
 
+// Files is a comma-separated list of paths, absolute or not.
+type Files []string
+
+// UnmarshalText reads the list.
+func (f *Files) UnmarshalText(b []byte) error {
+	return readList(b, (*[]string)(f), func(s string) (string, error) { return filepath.Clean(s), nil })
+}
+
 // Patterns is a comma-separated list of passthrough patterns.
 type Patterns []string
 

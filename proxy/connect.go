@@ -33,13 +33,12 @@ func (s *Server) newGate() *goproxy.ProxyHttpServer {
 	g.ConnectDial = nil
 	g.ConnectDialWithReq = func(*http.Request, string, string) (net.Conn, error) { return nil, errNoDial }
 	g.Logger = slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug)
+	// What isn't a CONNECT never gets here, see serveFront.
 	g.NonproxyHandler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeAnswer(w, explain(&access.RefusalError{Code: access.BadRequest, Message: "this is a proxy and takes CONNECT: " +
-			"set HTTPS_PROXY; calling it by a base URL is not part of this version"}), formJSON)
+		writeAnswer(w, explain(errNoBase), formJSON)
 	})
 	g.OnRequest().DoFunc(func(r *http.Request, _ *goproxy.ProxyCtx) (*http.Request, *http.Response) {
-		return r, response(r, explain(&access.RefusalError{Code: codePlaintext, Message: "plain http:// requests are not part " +
-			"of this version: call https:// through HTTPS_PROXY"}))
+		return r, response(r, explain(errPlaintext))
 	})
 	g.OnRequest().HandleConnectFunc(s.dispatch)
 	// Without a handler that decides, goproxy lets CONNECT through.
@@ -68,7 +67,7 @@ func (s *Server) dispatch(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectA
 // serveFront serves what comes in on the listeners.
 func (s *Server) serveFront(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodConnect {
-		s.gate.ServeHTTP(w, r)
+		s.serveDirect(w, r)
 		return
 	}
 	start := time.Now()
@@ -108,18 +107,16 @@ func (s *Server) judgeConnect(r *http.Request) (*tunnel, error) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	front, _ := r.Context().Value(frontKey{}).(*frontConn)
-	local := front != nil && front.local
 	var creds access.Credentials
 	if v := r.Header["Proxy-Authorization"]; len(v) == 1 { // Which of several counts is anyone's guess: it is as if there were none.
 		creds, _ = access.ParseBasic(v[0])
 	}
 	snap := s.opts.Registry.Snapshot()
 	t := &tunnel{
-		server: s, target: target, local: local, userOrg: creds.Org, connectOrg: r.Header.Get(headerOrg),
+		server: s, target: target, local: callerOf(r).Local, userOrg: creds.Org, connectOrg: r.Header.Get(headerOrg),
 		parent: remoteParent(r.Header), peer: r.RemoteAddr,
 	}
-	id, err := s.identify.Identify(r.Context(), snap, creds, access.Caller{Local: local, Peer: r.RemoteAddr})
+	id, err := s.identify.Identify(r.Context(), snap, creds, callerOf(r))
 	var overload *access.RefusalError
 	if errors.As(err, &overload) && overload.Code == access.Overloaded && snap.Claimed(target.Host) {
 		// Clients show nothing of a refused CONNECT: this is said inside.

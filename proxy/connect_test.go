@@ -278,11 +278,32 @@ func TestHeadsThatCannotBeRead(t *testing.T) {
 	})
 }
 
-func TestPlainRequestsAreRefused(t *testing.T) {
+// Nobody can see who calls, or read what is said, on a listener that is neither private nor TLS.
+func TestPlainRequestsAreRefusedWhereOthersCanRead(t *testing.T) {
 	e := start(t, echo)
-	e.dial().say("GET", "GET http://"+acme+"/ HTTP/1.1\r\nHost: "+acme+"\r\n\r\n").wantError(t, 403, "plaintext_refused")
-	e.dial().say("GET", "GET /org/acme/services/data HTTP/1.1\r\nHost: localhost\r\n\r\n").wantError(t, 400, access.BadRequest)
+	l := listen(t)
+	e.serve(&farListener{l})
+	for name, tt := range map[string]struct {
+		request string
+		header  string
+		status  int
+		code    access.Code
+	}{
+		"absolute form": {"http://" + acme + data, "Proxy-Authorization", 403, "plaintext_refused"},
+		"base URL":      {"/org/acme" + data, "Authorization", 403, "plaintext_refused"},
+		"neither":       {"/", "Authorization", 400, access.BadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e.addr = l.Addr().String()
+			e.dial().say("GET", "GET "+tt.request+" HTTP/1.1\r\nHost: 127.0.0.1\r\n"+tt.header+": "+shown("billing", "pass")+"\r\n\r\n").wantError(t, tt.status, tt.code)
+		})
+	}
 }
+
+// farListener says that it isn't on a loopback address.
+type farListener struct{ net.Listener }
+
+func (*farListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 3128} }
 
 func TestPassthrough(t *testing.T) {
 	e := start(t, echo, func(o *proxy.Options) { o.Passthrough.Patterns = []string{"pypi.example", "down.example"} })

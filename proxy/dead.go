@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/sallyport/sallyport/proxy/soap"
 )
 
 // maxJudged is how much of an answer is read to tell a dead session, in bytes.
@@ -22,6 +24,8 @@ func mayBeDead(c carrier, path string, status int) bool {
 		return c == carrierBulk
 	case http.StatusForbidden:
 		return isIdentity(path)
+	case http.StatusInternalServerError:
+		return c == carrierSOAP
 	}
 	return false
 }
@@ -50,6 +54,8 @@ func isDead(c carrier, path string, status int, body []byte) bool {
 		return bulkDead.Match(body)
 	case http.StatusForbidden:
 		return identityDead(body)
+	case http.StatusInternalServerError:
+		return soap.IsDead(body)
 	}
 	return false
 }

@@ -59,7 +59,7 @@ func (s *Server) HotPath(host, user string, h map[string][]string, path, query s
 		}
 		defer b.limit.end()
 		token, _ := s.opts.Tokens.Token(context.Background(), b.to.state.id)
-		b.to.state.injector.fill(h, carrierOf(canonical, false), token.Access)
+		b.to.state.injector.fill(h, carrierOf(canonical, false, false), token)
 		return h["Authorization"][0]
 	}
 }

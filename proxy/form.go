@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/sallyport/sallyport/proxy/virtual"
 )
 
 // form is how an API tells errors.
@@ -21,6 +23,7 @@ const (
 	formSOAP
 	formCometD
 	formGRPC
+	formOAuth // Token endpoint
 )
 
 // gRPC statuses (grpc/doc/statuscodes.md).
@@ -43,6 +46,9 @@ func formOf(path string, grpc bool) form {
 	case isCometD(path):
 		return formCometD
 	}
+	if _, ok := virtual.Endpoint(path); ok {
+		return formOAuth
+	}
 	return formJSON
 }
 
@@ -56,9 +62,11 @@ func (a answer) render(f form) (contentType string, body []byte) {
 			`<exceptionMessage>%s</exceptionMessage></error>`, name, escapeXML(a.message))
 	case formSOAP:
 		return "text/xml; charset=UTF-8", fmt.Appendf(nil, `<?xml version="1.0" encoding="UTF-8"?>`+
-			`<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body><soapenv:Fault>`+
-			`<faultcode>sallyport:%s</faultcode><faultstring>%s: %s</faultstring></soapenv:Fault></soapenv:Body>`+
-			`</soapenv:Envelope>`, name, name, escapeXML(a.message))
+			`<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:sf="urn:fault.partner.soap.sforce.com" `+
+			`xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><soapenv:Fault>`+
+			`<faultcode>sf:%[1]s</faultcode><faultstring>%[1]s: %[2]s</faultstring><detail><sf:UnexpectedErrorFault `+
+			`xsi:type="sf:UnexpectedErrorFault"><sf:exceptionCode>%[1]s</sf:exceptionCode><sf:exceptionMessage>%[2]s</sf:exceptionMessage>`+
+			`</sf:UnexpectedErrorFault></detail></soapenv:Fault></soapenv:Body></soapenv:Envelope>`, name, escapeXML(a.message))
 	case formCometD:
 		return "application/json;charset=UTF-8", encodeJSON([]any{map[string]any{
 			"successful": false, "error": fmt.Sprintf("%d::%s: %s", a.status, name, a.message),
@@ -66,6 +74,8 @@ func (a answer) render(f form) (contentType string, body []byte) {
 		}})
 	case formGRPC:
 		return "application/grpc", nil
+	case formOAuth:
+		return virtual.RenderError(virtual.JSON, a.status, string(a.code), a.message)
 	default:
 		return "application/json;charset=UTF-8", encodeJSON([]any{map[string]string{"errorCode": name, "message": a.message}})
 	}
@@ -103,9 +113,17 @@ func writeAnswer(w http.ResponseWriter, a answer, f form) int {
 		return 0
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(a.status)
+	w.WriteHeader(a.shown())
 	n, _ := w.Write(body) // A caller that went away needs no answer.
 	return n
+}
+
+// shown is the status that the caller sees.
+func (a answer) shown() int {
+	if a.base && a.status == http.StatusProxyAuthRequired {
+		return http.StatusUnauthorized
+	}
+	return a.status
 }
 
 func (a answer) grpcStatus() int {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sallyport/sallyport/internal/secret"
+	"github.com/sallyport/sallyport/tokens"
 )
 
 // carrier is where an API carries its session.
@@ -15,11 +16,17 @@ const (
 	carrierBearer carrier = iota // Authorization: Bearer
 	carrierOAuth                 // Authorization: OAuth, which a client of CometD may prefer
 	carrierBulk                  // X-SFDC-Session: Bulk v1
+	carrierSOAP                  // SessionHeader/sessionId in the envelope
+	carrierGRPC                  // The metadata accesstoken, instanceurl and tenantid: Pub/Sub
 )
 
 // carrierOf tells the one carrier of a request.
-func carrierOf(path string, oauth bool) carrier {
+func carrierOf(path string, grpc, oauth bool) carrier {
 	switch {
+	case grpc:
+		return carrierGRPC
+	case isSOAP(path):
+		return carrierSOAP
 	case strings.HasPrefix(path, "/services/async/"):
 		return carrierBulk
 	case oauth:
@@ -43,29 +50,34 @@ func isGRPC(h http.Header) bool {
 	return len(v) > 0 && hasPrefixFold(v[0], "application/grpc")
 }
 
-// carried is a token as each carrier has it, made once a token. It is never changed.
+// carried is a token as each carrier in a header has it, made once a token. It is never changed.
 type carried struct {
-	token  secret.Text
-	values [carrierBulk + 1][]string
+	token            secret.Text
+	values           [carrierBulk + 1][]string
+	instance, tenant []string
 }
 
 // injector makes header values of tokens. The zero injector is ready; it is safe for concurrent use.
 type injector struct{ last atomic.Pointer[carried] }
 
-// fill puts token into the one carrier c of h. It doesn't allocate while the token stays the same.
-func (i *injector) fill(h http.Header, c carrier, token secret.Text) {
+// fill puts t into the one carrier c of h, which must be in the header. It doesn't allocate while the token stays the
+// same.
+func (i *injector) fill(h http.Header, c carrier, t tokens.Token) {
 	v := i.last.Load()
-	if v == nil || v.token != token {
-		bare := token.Reveal()
-		v = &carried{token: token}
+	if v == nil || v.token != t.Access {
+		bare := t.Access.Reveal()
+		v = &carried{token: t.Access, instance: []string{t.InstanceURL}, tenant: []string{t.OrgID}}
 		v.values[carrierBearer] = []string{"Bearer " + bare}
 		v.values[carrierOAuth] = []string{"OAuth " + bare}
 		v.values[carrierBulk] = []string{bare}
 		i.last.Store(v)
 	}
-	name := "Authorization"
-	if c == carrierBulk {
-		name = "X-Sfdc-Session"
+	switch c {
+	case carrierBulk:
+		h["X-Sfdc-Session"] = v.values[c]
+	case carrierGRPC:
+		h["Accesstoken"], h["Instanceurl"], h["Tenantid"] = v.values[carrierBulk], v.instance, v.tenant
+	default:
+		h["Authorization"] = v.values[c]
 	}
-	h[name] = v.values[c]
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -75,6 +76,7 @@ func linger(c net.Conn) {
 type frontConn struct {
 	net.Conn
 	local   bool
+	stall   atomic.Int64 // Of a direct request: how long its client may take nothing of the answer; 0: the server's own limit.
 	closed  atomic.Bool
 	release func()
 }
@@ -87,11 +89,32 @@ func (c *frontConn) Close() error {
 	return c.Conn.Close()
 }
 
+// chain is the certificate that the client showed and its issuers, as the listener verified them; empty when it showed
+// none, or doesn't speak TLS. It holds once something was read: the handshake is over then.
+func (c *frontConn) chain() []*x509.Certificate {
+	if c == nil {
+		return nil
+	}
+	if over, ok := c.Conn.(*tls.Conn); ok {
+		if chains := over.ConnectionState().VerifiedChains; len(chains) > 0 {
+			return chains[0]
+		}
+	}
+	return nil
+}
+
 // CloseWrite ends one direction, where the connection can.
 func (c *frontConn) CloseWrite() error { return closeWrite(c.Conn) }
 
 // Write implements net.Conn.
-func (c *frontConn) Write(b []byte) (int, error) { return writeOwn(c.Conn, b) }
+func (c *frontConn) Write(b []byte) (int, error) {
+	if limit := c.stall.Load(); limit > 0 {
+		if err := c.SetWriteDeadline(time.Now().Add(time.Duration(limit))); err != nil {
+			return 0, err
+		}
+	}
+	return writeOwn(c.Conn, b)
+}
 
 func closeWrite(c net.Conn) error {
 	if w, ok := c.(interface{ CloseWrite() error }); ok {

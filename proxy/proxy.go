@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/proxy/access"
+	"github.com/sallyport/sallyport/proxy/virtual"
 )
 
 // What a client can send is bounded by these.
@@ -38,6 +40,9 @@ type Options struct {
 
 	LocalCallers access.LocalCallers
 	Passthrough  access.Passthrough
+	// PlaceholderKey seals what clients get in the place of access tokens, [virtual.KeySize] random bytes that all
+	// replicas share. Nil: a new one, so that clients of this process log in again after its restart.
+	PlaceholderKey []byte
 
 	// MaxConnections is how many client connections are served at a time; 20,000 when zero.
 	MaxConnections int
@@ -117,14 +122,16 @@ type Server struct {
 	opts     Options
 	identify *access.Identifier
 	leaves   *leaves
-	gate     *goproxy.ProxyHttpServer
-	front    *http.Server // Of the listeners: CONNECT and what is no CONNECT.
-	inner    *http.Server // Of all intercepted connections.
-	handOver *handOver    // From CONNECT to inner.
-	metrics  *metrics
-	replay   budget
-	limits   limits
-	orgs     orgs
+	// placeholders are what clients with an OAuth of their own get.
+	placeholders *virtual.Placeholders
+	gate         *goproxy.ProxyHttpServer
+	front        *http.Server // Of the listeners: CONNECT and what is no CONNECT.
+	inner        *http.Server // Of all intercepted connections.
+	handOver     *handOver    // From CONNECT to inner.
+	metrics      *metrics
+	replay       budget
+	limits       limits
+	orgs         orgs
 
 	connections atomic.Int64
 	turnedAway  atomic.Int64
@@ -152,15 +159,24 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.PlaceholderKey == nil {
+		o.PlaceholderKey = make([]byte, virtual.KeySize)
+		rand.Read(o.PlaceholderKey) // Never fails (crypto/rand, Go 1.24).
+	}
+	placeholders, err := virtual.New(o.PlaceholderKey)
+	if err != nil {
+		return nil, fmt.Errorf("proxy: PlaceholderKey: %w", err)
+	}
 	s := &Server{
-		opts:      o,
-		identify:  identifier,
-		leaves:    leaves,
-		handOver:  newHandOver(),
-		replay:    budget{limit: o.MaxReplayMemory},
-		orgs:      orgs{limit: int64(o.MaxUpstream)},
-		stopping:  make(chan struct{}),
-		innerDone: make(chan struct{}),
+		opts:         o,
+		placeholders: placeholders,
+		identify:     identifier,
+		leaves:       leaves,
+		handOver:     newHandOver(),
+		replay:       budget{limit: o.MaxReplayMemory},
+		orgs:         orgs{limit: int64(o.MaxUpstream)},
+		stopping:     make(chan struct{}),
+		innerDone:    make(chan struct{}),
 	}
 	if s.metrics, err = newMetrics(o.Meter); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)

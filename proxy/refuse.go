@@ -56,10 +56,6 @@ var (
 		Message: "there is more than one " + headerOrg + " header: send one"}
 	errUpgrade = &access.RefusalError{Code: access.RequestNotAllowed,
 		Message: "Upgrade is never forwarded: no Salesforce API uses it"}
-	errNoSOAP = &access.RefusalError{Code: access.RequestNotAllowed,
-		Message: "SOAP carries its session in the body, which this version doesn't fill: use REST"}
-	errNoGRPC = &access.RefusalError{Code: access.RequestNotAllowed,
-		Message: "gRPC (the Pub/Sub API) is not part of this version"}
 )
 
 // answer is what a caller gets when sallyport itself answers.
@@ -68,6 +64,7 @@ type answer struct {
 	code       access.Code
 	message    string
 	retryAfter time.Duration
+	base       bool // To a caller by base URL, which no proxy's challenge is for.
 }
 
 // explain maps an error to its answer.
@@ -116,7 +113,11 @@ func (a answer) header(h http.Header) {
 	if a.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(a.retryAfter.Seconds()))))
 	}
-	if a.status == http.StatusProxyAuthRequired {
+	switch {
+	case a.status != http.StatusProxyAuthRequired:
+	case a.base:
+		h.Set("Www-Authenticate", `Basic realm="sallyport", charset="UTF-8"`)
+	default:
 		h.Set("Proxy-Authenticate", `Basic realm="sallyport"`)
 	}
 }

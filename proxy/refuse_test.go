@@ -43,9 +43,9 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		code                     access.Code
 		header                   []string
 	}{
-		{"the token endpoint", "billing", "POST", "/services/oauth2/token", 403, access.RequestNotAllowed, nil},
-		{"the token endpoint, folded", "billing", "POST", "//services///oauth2/token", 403, access.RequestNotAllowed, nil},
-		{"the token endpoint, escaped", "billing", "POST", "/services/oauth2/%74oken", 403, access.RequestNotAllowed, nil},
+		{"the authorisation endpoint", "billing", "POST", "/services/oauth2/authorize", 403, access.RequestNotAllowed, nil},
+		{"singleaccess, folded", "billing", "POST", "//services///oauth2/singleaccess", 403, access.RequestNotAllowed, nil},
+		{"below the token endpoint", "billing", "POST", "/services/oauth2/%74oken/x", 403, access.RequestNotAllowed, nil},
 		{"frontdoor", "billing", "GET", "/secur/frontdoor.jsp", 403, access.RequestNotAllowed, nil},
 		{"the UI", "billing", "GET", "/lightning/", 403, access.RequestNotAllowed, nil},
 		{"a method", "reader", "POST", data, 403, access.RequestNotAllowed, nil},
@@ -60,11 +60,11 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		})
 	}
 	c := e.client("billing", "")
-	if r := do(t, c, "POST", "https://"+acme+"/services/Soap/u/65.0", strings.NewReader("<x/>")); r.StatusCode != 403 || !strings.Contains(r.body, "<faultcode>sallyport:SALLYPORT_REQUEST_NOT_ALLOWED") {
+	if r := do(t, c, "POST", "https://"+acme+"/services/Soap/u/65.0", strings.NewReader("<x/>"), "Content-Type", "text/xml"); r.StatusCode != 400 || !strings.Contains(r.body, "<faultcode>sf:SALLYPORT_BAD_REQUEST") {
 		t.Errorf("SOAP: %d %s", r.StatusCode, r.body)
 	}
 	r := do(t, e.client("billing", "HTTP/2.0"), "POST", "https://"+acme+"/eventbus.v1.PubSub/GetTopic", strings.NewReader("x"), "Content-Type", "application/grpc")
-	if r.StatusCode != 200 || r.Header.Get("Grpc-Status") != "7" || r.Header.Get("Sallyport-Error") != "request_not_allowed" {
+	if r.StatusCode != 200 || r.Header.Get("Grpc-Status") != "9" || r.Header.Get("Sallyport-Error") != "bad_request" {
 		t.Errorf("gRPC: %d %v", r.StatusCode, r.Header)
 	}
 	if r := do(t, e.client("reporting", ""), "POST", "https://"+acme+data, nil); r.StatusCode != 200 || !strings.Contains(e.log.String(), "decision=reported") {

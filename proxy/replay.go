@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// bodyWait is how long a refused request waits for its own upload to end before it counts as not to be sent again.
+// bodyWait is how long a refused request waits for its own upload to end, which spares the connection, before the
+// upload is cut off.
 const bodyWait = 250 * time.Millisecond
 
 var errNoReplay = errors.New("the request's body can't be sent again")
@@ -30,19 +31,24 @@ func (b *budget) take(n int64) bool {
 
 func (b *budget) give(n int64) { b.used.Add(-n) }
 
-// replayBody is a request's body that is kept while it is sent, as far as it may be. One attempt reads it at a time.
+// replayBody is a request's body that is kept while it is sent, as far as it may be. Attempts read it one after the
+// other; a Read of the client that one of them began serves the next.
 type replayBody struct {
 	src    io.Reader
 	max    int64
 	budget *budget
-	kept   []byte
-	taken  int64 // Of the budget.
-	lost   bool  // More was read than could be kept.
-	err    error // What ended src.
 	read   atomic.Int64
-	last   *attemptBody
 
-	released atomic.Bool
+	// mu guards the fields below.
+	mu       sync.Mutex
+	kept     []byte
+	taken    int64         // Of the budget.
+	lost     bool          // More was read than could be kept.
+	err      error         // What ended src.
+	reading  bool          // Some attempt reads from src.
+	idle     chan struct{} // Closed when it no longer does; nil where nobody waits for that.
+	last     *attemptBody
+	released bool
 }
 
 // newReplayBody returns the body of length bytes, -1 if unknown, read from src.
@@ -51,29 +57,49 @@ func newReplayBody(src io.Reader, length, most int64, b *budget) *replayBody {
 }
 
 // mayBeLost reports whether a body of length bytes, -1 if unknown, is or may become too large to be sent again.
-func (b *replayBody) mayBeLost(length int64) bool { return b != nil && (b.lost || length < 0) }
+func (b *replayBody) mayBeLost(length int64) bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lost || length < 0
+}
 
-// next returns the body for another attempt; false if the last one didn't end in time or the body is lost.
+// next returns the body for another attempt, which ends the last one; false if the body is lost.
 func (b *replayBody) next() (io.ReadCloser, bool) {
-	if b.last != nil {
+	b.mu.Lock()
+	last, lost := b.last, b.lost
+	b.mu.Unlock()
+	if last != nil {
+		if lost {
+			return nil, false
+		}
 		late := time.NewTimer(bodyWait)
 		defer late.Stop()
 		select {
-		case <-b.last.done:
-		case <-late.C:
-			return nil, false
-		}
-		if b.lost {
-			return nil, false
+		case <-last.done:
+		case <-late.C: // Its Read may wait for the client for long: what that brings is the next one's.
+			_ = last.Close()
 		}
 	}
-	b.last = &attemptBody{body: b, done: make(chan struct{})}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if last != nil && b.lost {
+		return nil, false
+	}
+	b.last = &attemptBody{body: b, closed: make(chan struct{}), done: make(chan struct{})}
 	return b.last, true
 }
 
 // failed returns what broke the client's upload, nil if nothing did. The last attempt must have ended, else nil.
 func (b *replayBody) failed() error {
-	if b == nil || b.last == nil {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.last == nil {
 		return nil
 	}
 	select {
@@ -88,77 +114,116 @@ func (b *replayBody) failed() error {
 
 // release gives the memory back; a read that is under way does so when it returns.
 func (b *replayBody) release() {
-	if b == nil || b.last == nil {
+	if b == nil {
 		return
 	}
-	b.released.Store(true)
-	_ = b.last.Close()
-	select {
-	case <-b.last.done:
+	b.mu.Lock()
+	last := b.last
+	b.released = true
+	if !b.reading {
 		b.drop()
-	default:
+	}
+	b.mu.Unlock()
+	if last != nil {
+		_ = last.Close()
 	}
 }
 
+// drop forgets what was kept. The caller holds mu.
 func (b *replayBody) drop() {
 	b.budget.give(b.taken)
 	b.kept, b.taken, b.lost = nil, 0, true
 }
 
-// readAt reads what an attempt hasn't had yet.
-func (b *replayBody) readAt(at *int, p []byte) (int, error) {
-	if *at < len(b.kept) {
-		n := copy(p, b.kept[*at:])
-		*at += n
-		return n, nil
+// readAt reads what an attempt hasn't had yet. It waits for a Read that an earlier attempt began, until closed.
+func (b *replayBody) readAt(at *int64, p []byte, closed <-chan struct{}) (int, error) {
+	for {
+		b.mu.Lock()
+		switch {
+		case *at < int64(len(b.kept)):
+			n := copy(p, b.kept[*at:])
+			*at += int64(n)
+			b.mu.Unlock()
+			return n, nil
+		case *at < b.read.Load():
+			b.mu.Unlock()
+			return 0, errNoReplay // What came meanwhile was too much to keep.
+		case b.err != nil:
+			err := b.err
+			b.mu.Unlock()
+			return 0, err
+		case !b.reading:
+			b.reading = true
+			b.mu.Unlock()
+			return b.readOn(at, p)
+		}
+		if b.idle == nil {
+			b.idle = make(chan struct{})
+		}
+		idle := b.idle
+		b.mu.Unlock()
+		select {
+		case <-idle:
+		case <-closed:
+			return 0, http.ErrBodyReadAfterClose
+		}
 	}
-	if b.err != nil {
-		return 0, b.err
-	}
+}
+
+// readOn reads from the client, for the one attempt that set reading.
+func (b *replayBody) readOn(at *int64, p []byte) (int, error) {
 	n, err := b.src.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.err = err
 	b.read.Add(int64(n))
+	*at += int64(n)
 	if n > 0 && !b.lost {
 		if int64(len(b.kept)+n) > b.max || !b.budget.take(int64(n)) {
 			b.drop()
 		} else {
 			b.taken += int64(n)
 			b.kept = append(b.kept, p[:n]...)
-			*at += n
 		}
+	}
+	if b.released {
+		b.drop()
+	}
+	b.reading = false
+	if b.idle != nil {
+		close(b.idle)
+		b.idle = nil
 	}
 	return n, err
 }
 
 // attemptBody is what the transport reads and closes. It never closes the client's body.
 type attemptBody struct {
-	body *replayBody
-	at   int
-	done chan struct{} // Closed when it was closed and no Read is under way.
+	body   *replayBody
+	at     int64         // Of the reading goroutine.
+	closed chan struct{} // Closed by Close.
+	done   chan struct{} // Closed when it was closed and no Read is under way.
 
-	// mu guards reading and closed.
+	// mu guards reading and shut.
 	mu      sync.Mutex
 	reading bool
-	closed  bool
+	shut    bool
 }
 
 // Read implements io.Reader.
 func (a *attemptBody) Read(p []byte) (int, error) {
 	a.mu.Lock()
-	if a.closed {
+	if a.shut {
 		a.mu.Unlock()
 		return 0, http.ErrBodyReadAfterClose
 	}
 	a.reading = true
 	a.mu.Unlock()
-	n, err := a.body.readAt(&a.at, p)
+	n, err := a.body.readAt(&a.at, p, a.closed)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reading = false
-	if a.closed {
-		if a.body.released.Load() {
-			a.body.drop()
-		}
+	if a.shut {
 		close(a.done)
 	}
 	return n, err
@@ -168,8 +233,9 @@ func (a *attemptBody) Read(p []byte) (int, error) {
 func (a *attemptBody) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.closed {
-		a.closed = true
+	if !a.shut {
+		a.shut = true
+		close(a.closed)
 		if !a.reading {
 			close(a.done)
 		}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/sallyport/sallyport/proxy/access"
+	"github.com/sallyport/sallyport/proxy/virtual"
 	"github.com/sallyport/sallyport/tokens"
 )
 
@@ -27,15 +28,19 @@ type call struct {
 	span   trace.Span
 	start  time.Time
 
-	bind    *binding
-	to      route
-	path    string // Canonical.
-	form    form
-	carrier carrier
-	body    *replayBody
-	scanned *access.Scanned
-	gate    *gate // Which it went through; nil before.
-	share   *semaphore.Weighted
+	bind *binding
+	to   route
+	path string // Canonical.
+	form form
+	// endpoint is what sallyport answers itself in the place of Salesforce; 0 usually.
+	endpoint virtual.Kind
+	carrier  carrier
+	// envelope is of a SOAP request, whose session is in the body; else nil.
+	envelope *envelope
+	body     *replayBody
+	scanned  *access.Scanned
+	gate     *gate // Which it went through; nil before.
+	share    *semaphore.Weighted
 
 	token    tokens.Token
 	attempts int
@@ -72,7 +77,14 @@ func (c *call) run() {
 		return
 	}
 	defer c.bind.limit.end()
+	if c.endpoint != 0 {
+		c.virtually()
+		return
+	}
 	defer c.releaseBody()
+	if c.virtualSession() {
+		return
+	}
 	defer c.leave()
 	resp, err := c.send()
 	if err != nil {
@@ -82,7 +94,12 @@ func (c *call) run() {
 	c.respond(resp)
 }
 
-func (c *call) releaseBody() { c.body.release() }
+func (c *call) releaseBody() {
+	c.body.release()
+	if c.envelope != nil {
+		c.server.replay.give(c.envelope.taken)
+	}
+}
 
 // judge decides whether the request may go and where. When it returns no error it has begun with the client's limits.
 func (c *call) judge() error {
@@ -111,6 +128,12 @@ func (c *call) judge() error {
 	if refusal := c.chooseOrg(); refusal != nil {
 		return refusal
 	}
+	if c.endpoint, _ = virtual.Endpoint(path); c.endpoint != 0 {
+		if refusal := c.supported(grpc); refusal != nil {
+			return refusal
+		}
+		return orNil(c.bind.limit.begin())
+	}
 	override := ""
 	if v := r.Header["X-Http-Method-Override"]; len(v) > 0 {
 		if override = v[0]; len(v) > 1 {
@@ -133,8 +156,19 @@ func (c *call) judge() error {
 	if refusal := c.bind.limit.begin(); refusal != nil {
 		return refusal
 	}
-	c.rewrite(path, send)
+	if err := c.rewrite(path, send, grpc); err != nil {
+		c.bind.limit.end()
+		return err
+	}
 	return nil
+}
+
+// orNil makes no refusal no error.
+func orNil(refusal *access.RefusalError) error {
+	if refusal == nil {
+		return nil
+	}
+	return refusal
 }
 
 // plainly refuses what would be judged otherwise than it is sent: a method or a query that ends the request line, which
@@ -159,6 +193,9 @@ func (c *call) opaque() *access.RefusalError {
 	coding := c.r.Header["Content-Encoding"]
 	if len(coding) == 0 || len(coding) == 1 && strings.EqualFold(coding[0], "identity") || !c.bind.policy.NeedsScan(c.path) {
 		return nil
+	}
+	if c.form == formSOAP {
+		return nil // it is decoded first
 	}
 	refusal := &access.RefusalError{Code: access.RequestNotAllowed, Reportable: true,
 		Message: "a compressed body on this path can hide what this client may not use: send it as it is"}
@@ -210,17 +247,15 @@ func (c *call) supported(grpc bool) *access.RefusalError {
 		return errUpgrade
 	case c.r.Method == http.MethodConnect, c.r.Method == http.MethodTrace:
 		return &access.RefusalError{Code: access.BadRequest, Message: "the method " + c.r.Method + " is never forwarded"}
-	case grpc:
-		return errNoGRPC
-	case isSOAP(c.path):
-		return errNoSOAP
+	case grpc && c.r.ProtoMajor != 2:
+		return errGRPCProto
 	}
 	return nil
 }
 
 // rewrite makes c.r what goes upstream: the canonical path, no credential of the client, nothing of this hop. The
 // header is net/http's own and is changed in place; the server reads nothing more from it.
-func (c *call) rewrite(path, send string) {
+func (c *call) rewrite(path, send string, grpc bool) error {
 	in, out := c.r, c.r
 	if c.lean == nil {
 		out = in.WithContext(in.Context())
@@ -233,27 +268,57 @@ func (c *call) rewrite(path, send string) {
 		u.RawPath = send
 	}
 	out.URL, out.Host, out.RequestURI, out.Close = u, u.Host, "", false
-	c.carrier = carrierOf(path, strip(out.Header))
+	c.carrier = carrierOf(path, grpc, strip(out.Header))
+	if grpc {
+		out.Header["Te"] = []string{"trailers"} // gRPC over HTTP/2 demands it, and it stands for no hop.
+	}
 	switch {
 	case in.Body == nil || in.Body == http.NoBody:
 	case in.ContentLength == 0: // HTTP/2 has a reader for what it knows to be empty.
 		out.Body, out.Trailer = http.NoBody, nil
 	default:
-		c.wrapBody(out)
+		if err := c.wrapBody(out); err != nil {
+			return err
+		}
+	}
+	if c.carrier == carrierSOAP && c.envelope == nil {
+		return errSOAPMethod
 	}
 	c.r = out
+	return nil
 }
 
-func (c *call) wrapBody(out *http.Request) {
+func (c *call) wrapBody(out *http.Request) (err error) {
 	var src io.ReadCloser = newUpload(out.Body, c.w, c.server.opts.StallTimeout)
 	if len(out.Trailer) > 0 {
 		src = passTrailers(out, src)
+	}
+	length, zipped := out.ContentLength, false
+	switch c.carrier {
+	case carrierGRPC:
+		src = &grpcMessages{ReadCloser: src}
+	case carrierSOAP:
+		if src, zipped, err = c.unzip(src); err != nil {
+			return err
+		}
+		if zipped {
+			length = -1
+		}
+	default:
 	}
 	if c.bind.policy.NeedsScan(c.path) {
 		c.scanned = c.bind.policy.Scan(src)
 		src = c.scanned
 	}
-	c.body = newReplayBody(src, out.ContentLength, c.server.opts.MaxReplayBody, &c.server.replay)
+	if c.carrier == carrierSOAP {
+		if c.envelope, err = c.readEnvelope(src, length, zipped); err != nil {
+			return err
+		}
+		if length >= 0 {
+			length -= c.envelope.taken
+		}
+	}
+	c.body = newReplayBody(src, length, c.server.opts.MaxReplayBody, &c.server.replay)
 	out.Body, _ = c.body.next()
 	if out.ProtoMajor == 1 {
 		// Else the server reads the rest of the body before it writes an answer that comes early. HTTP/1.1 can do it.
@@ -267,8 +332,12 @@ func (c *call) wrapBody(out *http.Request) {
 		if !ok {
 			return nil, errNoReplay
 		}
+		if c.envelope != nil {
+			again, _ = c.envelope.with(c.token.Access.Reveal(), again)
+		}
 		return again, nil
 	}
+	return nil
 }
 
 // fail answers err, unless the caller is gone.
@@ -284,11 +353,12 @@ func (c *call) fail(err error) {
 		c.w.Header().Set("Connection", "close")
 		err = errUploadStalled
 	}
-	if gone(c.r.Context(), err) || c.uploadBroke(err) {
+	if gone(c.r.Context(), err) || c.uploadBroke(err) || errors.Is(err, errUploadBroke) {
 		c.abort()
 	}
 	a := explain(err)
-	c.status, c.code = a.status, a.code
+	a.base = c.tunnel.base != ""
+	c.status, c.code = a.shown(), a.code
 	c.written = int64(writeAnswer(c.w, a, c.form))
 }
 

@@ -14,6 +14,7 @@ func (c *call) respond(resp *http.Response) {
 	defer resp.Body.Close()
 	c.to.state.metrics.usage(c.server.metrics, c.to.org.Name, resp.Header)
 	stripResponse(resp.Header)
+	c.rebase(resp.Header)
 	h := resp.Header
 	if c.lean != nil {
 		c.lean.header = h
@@ -39,8 +40,15 @@ func (c *call) respond(resp *http.Response) {
 		c.firstByte = time.Now()
 		return
 	}
+	if c.carrier == carrierGRPC { // Its head may be all that comes for minutes.
+		c.begin(resp.StatusCode)
+		_ = http.NewResponseController(c.w).Flush() // The next write tells who is gone.
+	}
 	if !c.copy(resp) {
 		return
+	}
+	if c.carrier == carrierGRPC && resp.Trailer.Get(grpcStatus) == grpcDead {
+		c.replaceLater(c.token) // Not to be sent again: the client has had a part.
 	}
 	for name, values := range resp.Trailer {
 		if len(resp.Trailer) != announced {
@@ -50,8 +58,11 @@ func (c *call) respond(resp *http.Response) {
 	}
 }
 
-// begin writes the head, into a buffer.
+// begin writes the head, into a buffer. Only the first call does anything.
 func (c *call) begin(status int) {
+	if c.status != 0 {
+		return
+	}
 	c.status = status
 	c.w.WriteHeader(status)
 }
@@ -91,6 +102,8 @@ func (c *call) copy(resp *http.Response) bool {
 // unanswered takes back the head of an answer that broke off before its first byte, and answers err.
 func (c *call) unanswered(err error) {
 	switch {
+	case c.carrier == carrierGRPC: // It is on its way.
+		c.abort()
 	case c.lean == nil:
 		clear(c.w.Header())
 	case !c.lean.takeBack():

@@ -34,7 +34,9 @@ func (c *call) send() (*http.Response, error) {
 	for {
 		c.attempts++
 		c.token = token
-		org.injector.fill(c.r.Header, c.carrier, token.Access)
+		if err := c.carry(token); err != nil {
+			return nil, err
+		}
 		c.sent = time.Now()
 		resp, told, err := c.attempt()
 		if err != nil {
@@ -67,10 +69,23 @@ func (c *call) send() (*http.Response, error) {
 	}
 }
 
+// carry puts token where the request's API has it.
+func (c *call) carry(token tokens.Token) error {
+	if c.envelope == nil {
+		c.to.state.injector.fill(c.r.Header, c.carrier, token)
+		return nil
+	}
+	if isJWT(token.Access) {
+		return errSOAPJWT
+	}
+	c.r.Body, c.r.ContentLength = c.envelope.with(token.Access.Reveal(), c.r.Body)
+	return nil
+}
+
 // attempt sends the request as it is and judges its answer.
 func (c *call) attempt() (*http.Response, verdict, error) {
 	r, cancel := c.r, context.CancelFunc(nil)
-	if isCometD(c.path) {
+	if isCometD(c.path) || c.carrier == carrierGRPC {
 		var ctx context.Context
 		ctx, cancel = context.WithCancel(r.Context())
 		r = r.WithContext(ctx)
@@ -84,6 +99,8 @@ func (c *call) attempt() (*http.Response, verdict, error) {
 	}
 	c.answered = time.Now()
 	switch {
+	case c.carrier == carrierGRPC:
+		return resp, judgeGRPC(resp, cancel), nil
 	case cancel != nil && resp.StatusCode == http.StatusOK:
 		return resp, judgeCometD(peekWhole(resp, cancel)), nil
 	case cancel != nil:

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -22,6 +24,7 @@ import (
 	"github.com/sallyport/sallyport/internal/telemetry"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/access"
+	"github.com/sallyport/sallyport/proxy/virtual"
 	"github.com/sallyport/sallyport/tokens"
 	"github.com/sallyport/sallyport/tokens/journal"
 	"github.com/sallyport/sallyport/tokens/redisstore"
@@ -50,11 +53,13 @@ type app struct {
 	proxy   *proxy.Server
 	admin   *admin.Server
 	cert    *certificate // of https:// listeners, nil without
+	callers *clientCerts // of https:// listeners, nil unless they ask
 	adminTC *certificate
 
-	serving atomic.Bool
-	away    atomic.Pointer[error] // why the shared store can't be used, nil while it can
-	closers []func() error        // run backwards
+	serving        atomic.Bool
+	placeholderKey []byte                // of what clients get in the place of access tokens
+	away           atomic.Pointer[error] // why the shared store can't be used, nil while it can
+	closers        []func() error        // run backwards
 }
 
 // newApp assembles a process from c. When it fails, what was opened is closed.
@@ -239,6 +244,10 @@ func (a *app) startBroker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The same in every replica, like the key that it comes from.
+	if a.placeholderKey, err = hkdf.Key(sha256.New, fpKey, nil, "sallyport placeholders", virtual.KeySize); err != nil {
+		return err
+	}
 	x, err := salesforce.New(salesforce.Options{Dialer: salesforce.Via(a.out), Apps: a.dir, ExchangeTimeout: a.c.ExchangeTimeout.D()})
 	if err != nil {
 		return err
@@ -269,6 +278,7 @@ func (a *app) startBroker(ctx context.Context) error {
 	unsubscribe := a.reg.Subscribe(func() {
 		a.dir.rebuild(a.reg.Snapshot())
 		a.broker.Reconfigure()
+		a.warnUnasked()
 	})
 	a.closing(func() error { unsubscribe(); return nil })
 	return a.broker.Recover(ctx)
@@ -296,7 +306,7 @@ func (a *app) startProxy(ctx context.Context, json bool) error {
 	a.proxy, err = proxy.New(proxy.Options{
 		Registry: a.reg, Tokens: a.broker, Upstream: ways{a.dir, a.out}, Authority: current,
 		LocalCallers: access.LocalCallers(a.c.LocalCallers),
-		Passthrough:  access.Passthrough{Patterns: a.c.PassthroughHosts, Never: ownAddresses(a.c)},
+		Passthrough:  access.Passthrough{Patterns: a.c.PassthroughHosts, Never: ownAddresses(a.c)}, PlaceholderKey: a.placeholderKey,
 
 		MaxConnections: a.c.MaxConnections, MaxReplayBody: int64(a.c.MaxReplayBody), MaxReplayMemory: int64(a.c.MaxReplayMemory),
 		Tracer: a.tel.Tracer, Meter: a.tel.Meter, AccessLog: accessLog, Log: a.log,
@@ -306,7 +316,12 @@ func (a *app) startProxy(ctx context.Context, json bool) error {
 	}
 	a.ca.use = a.proxy.ActivateAuthority
 	if a.c.TLSCert != "" {
-		a.cert, err = loadCertificate(a.c.TLSCert, a.c.TLSKey, "SALLYPORT_TLS_CERT")
+		if a.cert, err = loadCertificate(a.c.TLSCert, a.c.TLSKey, "SALLYPORT_TLS_CERT"); err != nil {
+			return err
+		}
+	}
+	if a.c.TLSClientCA != "" {
+		a.callers, err = loadClientCerts(a.c.TLSClientCA, a.c.TLSClientCRL, a.log)
 	}
 	return err
 }

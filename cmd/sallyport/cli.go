@@ -35,6 +35,7 @@ type commands struct {
 	CA          caCmd          `cmd:"" name:"ca" help:"The interception CA that clients trust."`
 	Keyset      keysetCmd      `cmd:"" help:"The keyset that seals secrets. Works on files, without a server."`
 	Env         envCmd         `cmd:"" help:"Print the variables that make programs use the proxy."`
+	Trust       trustCmd       `cmd:"" help:"Build and print what makes a runtime trust the CA: a joined bundle, a trust store for Java."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Exit with 0 when /healthz of SALLYPORT_ADMIN_LISTEN answers, else with 1."`
 	Version     versionCmd     `cmd:"" help:"Print version, commit and Go version."`
 }

@@ -18,14 +18,23 @@ const maxSkew = 5 * time.Second
 
 type doctorCmd struct {
 	Output string `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
+	Client bool   `help:"Look from the client's side: whether what this shell has set leads through the proxy. Needs no admin access."`
+	clientDoctor
 }
 
-// Run prints what it finds here and what the server finds.
+// Run prints what it finds here and what the server finds, or what a client finds.
 func (c *doctorCmd) Run(ctx context.Context, st *streams) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	findings := st.localFindings(time.Now())
-	findings = append(findings, st.serverFindings(ctx)...)
+	if err := c.check(c.Client); err != nil {
+		return err
+	}
+	var findings []admin.Finding
+	if c.Client {
+		findings = c.findings(ctx, st)
+	} else {
+		findings = append(st.localFindings(time.Now()), st.serverFindings(ctx)...)
+	}
 	if err := c.tell(st, findings); err != nil {
 		return err
 	}

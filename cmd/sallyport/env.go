@@ -17,7 +17,10 @@ import (
 type envCmd struct {
 	Client     string `arg:"" optional:"" help:"The client's name, or CLIENT+ORG; without it, for local callers who need no password."`
 	Shell      bool   `xor:"form" help:"Print what a POSIX shell evaluates (this is the default)."`
+	Docker     bool   `xor:"form" help:"Print an env-file for docker run, with the mounts that it needs."`
+	K8s        bool   `name:"k8s" xor:"form" help:"Print what a Kubernetes container needs: env, volume and mount."`
 	Properties bool   `xor:"form" help:"Print Java properties."`
+	WithSecret bool   `help:"With --docker: write the secret of SALLYPORT_CLIENT_SECRET into the file."`
 	Proxy      string `placeholder:"URL" help:"The proxy, http://HOST:PORT or https://HOST:PORT; by default the first listener in SALLYPORT_LISTEN, else http://127.0.0.1:3128."`
 	CA         string `name:"ca" default:"sallyport-ca.pem" placeholder:"FILE" help:"The file that sallyport ca export was written to (${default})."`
 	Bundle     string `placeholder:"FILE" help:"The system's roots with the CA's, for programs that read one file instead of adding to theirs; by default the CA alone."`
@@ -31,6 +34,9 @@ func (c *envCmd) Run(st *streams) error {
 	if c.Client != "" && !proxyUser.MatchString(c.Client) {
 		return &usageError{fmt.Sprintf("%q is no client's name", c.Client)}
 	}
+	if c.WithSecret && (!c.Docker || c.Client == "") {
+		return &usageError{"--with-secret goes with --docker and a client's name: everywhere else the secret stays out of what is printed"}
+	}
 	proxy, err := c.proxy(st)
 	if err != nil {
 		return err
@@ -40,8 +46,15 @@ func (c *envCmd) Run(st *streams) error {
 		return err
 	}
 	text := c.shell(proxy, ca, bundle)
-	if c.Properties {
+	switch {
+	case c.Properties:
 		text = properties(proxy, ca)
+	case c.Docker:
+		if text, err = c.docker(st, proxy, ca, bundle); err != nil {
+			return err
+		}
+	case c.K8s:
+		text = c.kubernetes(proxy, ca, bundle)
 	}
 	_, err = fmt.Fprint(st.out, text)
 	return err
@@ -133,7 +146,7 @@ func (c *envCmd) shell(proxy *url.URL, ca, bundle string) string {
 		"NO_PROXY=localhost,127.0.0.1,::1", "no_proxy=localhost,127.0.0.1,::1")
 	section("Node adds this CA to its own; its built-in fetch uses the proxy since 22.21 and 24", "NODE_EXTRA_CA_CERTS="+quote(ca), "NODE_USE_ENV_PROXY=1")
 	if bundle == ca {
-		b.WriteString("# The next ones replace the system's roots: to reach other hosts too, give --bundle FILE with both.\n")
+		b.WriteString("# The next ones replace the system's roots: to reach other hosts too, give --bundle FILE with both (sallyport trust makes one).\n")
 	}
 	section("curl", "CURL_CA_BUNDLE="+quote(bundle))
 	section("Python: requests, and httpx and the standard library", "REQUESTS_CA_BUNDLE="+quote(bundle), "SSL_CERT_FILE="+quote(bundle))
@@ -150,6 +163,7 @@ func properties(proxy *url.URL, ca string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Make the trust store once:\n#   keytool -importcert -noprompt -alias sallyport -file %s -keystore %s -storetype PKCS12 -storepass changeit\n", quote(ca), quote(store))
 	b.WriteString("# It replaces Java's own roots. With two roots in the file, import each by itself.\n")
+	b.WriteString("# sallyport trust --runtime java makes one with the public roots, too.\n")
 	b.WriteString("# Java has no property for a proxy's password: give java.net.Authenticator the client's name and secret.\n")
 	for _, kv := range [][2]string{
 		{"https.proxyHost", host}, {"https.proxyPort", port}, {"http.nonProxyHosts", "localhost|127.*|[::1]"},

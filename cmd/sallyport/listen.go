@@ -61,10 +61,10 @@ type proxyListener struct {
 }
 
 // listenAll opens every configured listener, or none.
-func listenAll(c config.Config, cert *certificate) ([]proxyListener, error) {
+func listenAll(c config.Config, cert *certificate, callers *clientCerts) ([]proxyListener, error) {
 	var all []proxyListener
 	for _, l := range c.Listen {
-		n, err := listen(l, cert)
+		n, err := listen(l, cert, callers)
 		if err != nil {
 			for _, o := range all {
 				_ = o.Close() // nothing was served on it
@@ -76,7 +76,7 @@ func listenAll(c config.Config, cert *certificate) ([]proxyListener, error) {
 	return all, nil
 }
 
-func listen(l config.Listener, cert *certificate) (net.Listener, error) {
+func listen(l config.Listener, cert *certificate, callers *clientCerts) (net.Listener, error) {
 	switch l.Kind {
 	case config.KindUnix:
 		return listenUnix(l.Address)
@@ -84,6 +84,9 @@ func listen(l config.Listener, cert *certificate) (net.Listener, error) {
 		n, err := net.Listen("tcp", l.Address)
 		if err != nil {
 			return nil, err
+		}
+		if callers != nil {
+			return callers.listener(n, cert.server()), nil
 		}
 		return tls.NewListener(n, cert.server()), nil
 	case config.KindPlain:

@@ -87,7 +87,8 @@ func (a *app) run(ctx context.Context) error {
 	if err := a.checkCallers(); err != nil {
 		return err
 	}
-	listeners, err := listenAll(a.c, a.cert)
+	a.warnUnasked()
+	listeners, err := listenAll(a.c, a.cert, a.callers)
 	if err != nil {
 		return &configError{err}
 	}
@@ -238,7 +239,8 @@ func (a *app) applyFile(ctx context.Context) error {
 // watched are the files that are read again when they change.
 func (a *app) watched() []string {
 	var files []string
-	for _, f := range []string{a.c.Apply, a.c.TLSCert, a.c.TLSKey, a.c.AdminTLSCert, a.c.AdminTLSKey, a.c.Keyset.Path} {
+	named := []string{a.c.Apply, a.c.TLSCert, a.c.TLSKey, a.c.TLSClientCA, a.c.AdminTLSCert, a.c.AdminTLSKey, a.c.Keyset.Path}
+	for _, f := range append(named, a.c.TLSClientCRL...) {
 		if f != "" {
 			files = append(files, f)
 		}
@@ -266,6 +268,9 @@ func (a *app) reload(ctx context.Context) {
 			report("certificate", c.reload())
 		}
 	}
+	if a.callers != nil {
+		report("client certificates", a.callers.reload())
+	}
 	report("resources", a.applyFile(ctx))
 }
 
@@ -288,6 +293,9 @@ func (a *app) ready(context.Context) admin.Readiness {
 	}
 	if a.journal.Degraded() {
 		degraded("%s", tokens.ErrDegraded.Error())
+	}
+	for _, what := range a.callers.amiss(time.Now()) {
+		degraded("certificates of clients are refused: %s", what)
 	}
 	for _, o := range a.reg.Snapshot().Orgs() {
 		st, ok := a.broker.Status(tokens.OrgID(o.Key))

@@ -66,7 +66,8 @@ func watch(ctx context.Context, log *slog.Logger, files []string, reload func(co
 
 func concerns(e fsnotify.Event, files []string) bool {
 	for _, f := range files {
-		if e.Name == f || filepath.Base(e.Name) == "..data" && filepath.Dir(e.Name) == filepath.Dir(f) {
+		f = filepath.Clean(f) // fsnotify calls what is in "." ./NAME
+		if filepath.Clean(e.Name) == f || filepath.Base(e.Name) == "..data" && filepath.Dir(e.Name) == filepath.Dir(f) {
 			return !e.Has(fsnotify.Chmod) || e.Op != fsnotify.Chmod
 		}
 	}

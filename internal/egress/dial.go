@@ -114,7 +114,7 @@ func newTLSConfig(roots *x509.CertPool) *tls.Config {
 	return &tls.Config{
 		RootCAs:            roots,
 		MinVersion:         tls.VersionTLS12,
-		NextProtos:         []string{"http/1.1"},
+		NextProtos:         []string{protoHTTP1},
 		ClientSessionCache: tls.NewLRUClientSessionCache(1024),
 	}
 }

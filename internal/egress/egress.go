@@ -8,7 +8,6 @@ package egress
 
 import (
 	"crypto/tls"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -25,7 +24,7 @@ type Egress struct {
 	tunnels []source // For passthrough tunnels; the same as sources unless told otherwise.
 
 	// One of each for a source address, the zero Addr when none is configured. Never changed after New.
-	transports map[netip.Addr]*http.Transport
+	transports map[netip.Addr]*ways
 	tls        map[netip.Addr]*tls.Config
 
 	open connections // Of transports.
@@ -46,7 +45,7 @@ func New(o Options) (*Egress, error) {
 		guard:      newGuard(o.Allow),
 		resolve:    resolve,
 		sources:    newSources(o.SourceAddresses),
-		transports: make(map[netip.Addr]*http.Transport),
+		transports: make(map[netip.Addr]*ways),
 		tls:        make(map[netip.Addr]*tls.Config),
 		open:       connections{limit: o.MaxPerHost, open: make(map[target]int)},
 	}
@@ -66,7 +65,7 @@ func New(o Options) (*Egress, error) {
 	}
 	for _, a := range addrs {
 		e.tls[a] = newTLSConfig(o.Roots)
-		e.transports[a] = e.newTransport(a)
+		e.transports[a] = &ways{e.newTransport(a), e.newHTTP2(a)}
 	}
 	e.attestor = newAttestor(o, e.tls)
 	return e, nil

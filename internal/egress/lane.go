@@ -93,7 +93,7 @@ func (l *lane) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (l *lane) dial(ctx context.Context, addr string) (*laneConn, error) {
 	c := &laneConn{lane: l, addr: addr}
-	conn, err := l.egress.dialHTTP(ctx, l.source, addr, func(tcp *net.TCPConn, leave func()) (net.Conn, error) {
+	conn, err := l.egress.dialHTTP(ctx, l.source, addr, l.egress.tls[l.source], func(tcp *net.TCPConn, leave func()) (net.Conn, error) {
 		raw, err := tcp.SyscallConn()
 		c.sock = &laneSocket{TCPConn: tcp, raw: raw, leave: leave}
 		return c.sock, err

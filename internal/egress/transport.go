@@ -24,8 +24,8 @@ const (
 // errPlain refuses http URLs: a token must not cross the network in clear.
 var errPlain = errors.New("egress speaks TLS only: use an https URL")
 
-// Transport returns the pooled HTTP/1.1 transport of one source address, which must be one that [Egress.Source] gave:
-// every request by another fails with a [SourceError]. It follows no redirect, decompresses nothing, adds no
+// Transport returns the pooled transport of one source address, HTTP/2 for gRPC and HTTP/1.1 for all else. The address
+// must be one that [Egress.Source] gave: every request by another fails with a [SourceError]. It follows no redirect, decompresses nothing, adds no
 // Accept-Encoding and uses no proxy of the environment. A request without a User-Agent header gets Go's; set the
 // header to nil against that.
 //
@@ -61,7 +61,7 @@ func (e *Egress) newTransport(source netip.Addr) *http.Transport {
 			return nil, errPlain
 		},
 		DialTLSContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-			return e.dialHTTP(ctx, source, addr, func(c *net.TCPConn, leave func()) (net.Conn, error) {
+			return e.dialHTTP(ctx, source, addr, e.tls[source], func(c *net.TCPConn, leave func()) (net.Conn, error) {
 				return &countedSocket{c, leave}, nil
 			})
 		},
@@ -88,9 +88,9 @@ func (r registered) RoundTrip(req *http.Request) (*http.Response, error) {
 	return r.Lane.RoundTrip(req)
 }
 
-// dialHTTP returns a TLS connection to addr, "host:port", for HTTP/1.1. wrap makes its socket, whose Close must call
+// dialHTTP returns a TLS connection to addr, "host:port", by secure. wrap makes its socket, whose Close must call
 // leave. It fails with a [BusyError] when there are as many connections to addr as may be, none of which idles.
-func (e *Egress) dialHTTP(ctx context.Context, source netip.Addr, addr string, wrap func(c *net.TCPConn, leave func()) (net.Conn, error)) (*tls.Conn, error) {
+func (e *Egress) dialHTTP(ctx context.Context, source netip.Addr, addr string, secure *tls.Config, wrap func(c *net.TCPConn, leave func()) (net.Conn, error)) (*tls.Conn, error) {
 	host, port, err := splitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (e *Egress) dialHTTP(ctx context.Context, source netip.Addr, addr string, w
 		leave()
 		return nil, err
 	}
-	secured, err := handshake(ctx, conn, e.tls[source], host, to.addr, e.opts.HandshakeTimeout)
+	secured, err := handshake(ctx, conn, secure, host, to.addr, e.opts.HandshakeTimeout)
 	if err != nil {
 		leave()
 	}

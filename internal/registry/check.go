@@ -69,6 +69,7 @@ func (k *checker) check() {
 		k.name(path, KindClient, c.Name, i, clients)
 		k.client(path, c)
 	}
+	k.oneOwner()
 }
 
 // name checks the form of a name and that it stands once.

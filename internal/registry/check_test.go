@@ -86,7 +86,15 @@ func TestApplyRefuses(t *testing.T) {
 		{"an empty list of methods", func(c *registry.Change) { c.Clients[0].Methods = []string{} }, "clients[0].methods", "is empty"},
 		{"an empty list of paths", func(c *registry.Change) { c.Clients[0].Paths = []string{} }, "clients[0].paths", "is empty"},
 		{"an empty list of hosts", func(c *registry.Change) { c.Orgs[0].Hosts = []string{} }, "orgs[0].hosts", "is empty"},
-		{"a certificate", func(c *registry.Change) { c.Clients[0].Certificates = []string{"dns:a.example"} }, "clients[0].certificates", "not supported"},
+		{"a certificate by its common name", func(c *registry.Change) { c.Clients[0].Certificates = []string{"cn:billing"} }, "clients[0].certificates[0]", "write dns:NAME or spiffe://"},
+		{"a certificate by a pattern", func(c *registry.Change) { c.Clients[0].Certificates = []string{"dns:*.a.example"} }, "clients[0].certificates[0]", "is a pattern"},
+		{"a certificate in upper case", func(c *registry.Change) { c.Clients[0].Certificates = []string{"dns:A.example"} }, "clients[0].certificates[0]", `write "a.example"`},
+		{"a certificate of a whole trust domain", func(c *registry.Change) { c.Clients[0].Certificates = []string{"spiffe://prod.example"} }, "clients[0].certificates[0]", "has no path"},
+		{"a certificate twice", func(c *registry.Change) { c.Clients[0].Certificates = []string{"dns:a.example", "dns:a.example"} }, "clients[0].certificates[1]", "stands twice"},
+		{"two clients with one certificate", func(c *registry.Change) {
+			c.Clients = append(c.Clients, client("reader"))
+			c.Clients[0].Certificates, c.Clients[1].Certificates = []string{"dns:a.example"}, []string{"dns:b.example", "dns:a.example"}
+		}, "clients[1].certificates[1]", `the clients "billing" and "reader" both have "dns:a.example"`},
 		{"a passthrough pattern with a port out of range", func(c *registry.Change) { c.Clients[0].Passthrough = &[]string{"a.example:0"} }, "clients[0].passthrough[0]", "1 to 65535"},
 		{"a passthrough pattern under Salesforce", func(c *registry.Change) { c.Clients[0].Passthrough = &[]string{"*.salesforce.com"} }, "clients[0].passthrough[0]", "never tunnelled"},
 		{"a rate below zero", func(c *registry.Change) { c.Clients[0].Limits.RequestsPerSecond = -1 }, "clients[0].limits.requestsPerSecond", "above 0"},

@@ -37,9 +37,7 @@ func (k *checker) client(path string, c ClientChange) {
 	}
 	k.unique(path+".paths", c.Paths)
 	k.notEmpty(path+".paths", c.Paths)
-	if len(c.Certificates) > 0 {
-		k.fault(path+".certificates", "client certificates are not supported by this version; give the client a secret")
-	}
+	k.certificates(path+".certificates", c.Certificates)
 	if c.Passthrough != nil {
 		for i, p := range *c.Passthrough {
 			if err := CheckPassthrough(p); err != nil {

@@ -44,6 +44,9 @@ func SalesforceSuffixes() []string { return slices.Clone(suffixes) }
 // SharedHosts returns the hosts that every org claims.
 func SharedHosts() []string { return slices.Clone(sharedHosts) }
 
+// IsShared reports whether every org claims host.
+func IsShared(host string) bool { return slices.Contains(sharedHosts, host) }
+
 // UnderSalesforce reports whether the lower-case host lies under a Salesforce suffix. The suffix itself doesn't.
 func UnderSalesforce(host string) bool {
 	for _, s := range suffixes {

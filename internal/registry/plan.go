@@ -60,6 +60,7 @@ func plan(old Document, c Change, e effects) (Document, Diff, []Fault, error) {
 	if c.Prune {
 		p.prune()
 	}
+	p.certificateOwners()
 	if len(p.faults) > 0 {
 		return Document{}, Diff{}, p.faults, nil
 	}

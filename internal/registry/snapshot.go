@@ -17,6 +17,7 @@ type Snapshot struct {
 	hosts      map[string][]*Org
 	claimed    map[string]struct{}
 	may        map[string]map[string]struct{} // Client name to org keys.
+	certified  map[string][]*Client           // Entry of a client's certificates to the enabled clients that have it.
 }
 
 // newSnapshot indexes d. instance has the host of the instance URL by org key.
@@ -31,6 +32,7 @@ func newSnapshot(d Document, instance map[string]string, generation uint64) *Sna
 		hosts:      make(map[string][]*Org),
 		claimed:    make(map[string]struct{}),
 		may:        make(map[string]map[string]struct{}, len(d.Clients)),
+		certified:  make(map[string][]*Client),
 	}
 	for _, a := range d.Apps {
 		s.apps = append(s.apps, &a)
@@ -66,6 +68,11 @@ func newSnapshot(d Document, instance map[string]string, generation uint64) *Sna
 			}
 		}
 		s.may[c.Name] = keys
+		for _, entry := range c.Certificates {
+			if !c.Disabled {
+				s.certified[entry] = append(s.certified[entry], &c)
+			}
+		}
 	}
 	return s
 }
@@ -108,6 +115,10 @@ func (s *Snapshot) OrgByKey(key string) *Org { return s.orgKeys[key] }
 
 // Client returns the client of that name, disabled or not, or nil.
 func (s *Snapshot) Client(name string) *Client { return s.clientName[name] }
+
+// ClientsByCertificate returns the enabled clients that have entry, as dns:NAME or spiffe://TRUST-DOMAIN/PATH, among
+// their certificates. There is one at most, unless the document wasn't made by [Registry.Apply].
+func (s *Snapshot) ClientsByCertificate(entry string) []*Client { return s.certified[entry] }
 
 // OrgsForHost returns the enabled orgs that claim host, by name. Shared hosts are claimed by all.
 func (s *Snapshot) OrgsForHost(host string) []*Org { return s.hosts[host] }

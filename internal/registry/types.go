@@ -81,8 +81,8 @@ type Client struct {
 	Methods []string `json:"methods,omitempty"`
 	// Paths are prefixes of canonical paths; the proxy's default when empty.
 	Paths []string `json:"paths,omitempty"`
-	// Certificates name client certificates, as dns:NAME or spiffe:ID. [Registry.Apply] refuses them: this version
-	// doesn't ask clients for certificates.
+	// Certificates name certificates that stand for the secret, as dns:NAME or spiffe://TRUST-DOMAIN/PATH, see
+	// [CheckCertificate]. No two enabled clients have the same.
 	Certificates []string `json:"certificates,omitempty"`
 	// Passthrough replaces the global list of hosts that are tunnelled; nil keeps that list, an empty one is none.
 	Passthrough *[]string `json:"passthrough,omitempty"`

@@ -33,6 +33,9 @@ type TokenRequest struct {
 	Assertion TokenRef // JWT bearer's assertion or token exchange's subject token; "new" or "repeated"
 	Issued    TokenRef // the new refresh token
 	Access    TokenRef // the new access token
+	// Left is how much life, without use, the grant's access tokens had left when
+	// its refresh token was presented. Zero: the session was over.
+	Left time.Duration
 
 	Fault       string // name of the injected fault
 	Status      int    // zero: no answer

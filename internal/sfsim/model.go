@@ -164,6 +164,7 @@ type org struct {
 	users    []*user
 	instance string
 	timeout  atomic.Int64 // nanoseconds of inactivity
+	lifetime atomic.Int64 // nanoseconds from the issue on; zero: no limit
 	lockIP   atomic.Bool
 	calls    atomic.Int64 // API calls answered, for Sforce-Limit-Info
 	records  atomic.Int64 // records created
@@ -203,6 +204,17 @@ type grant struct {
 // keep adds an access token and forgets those that died.
 func (g *grant) keep(a *access) {
 	g.accesses = append(slices.DeleteFunc(g.accesses, func(b *access) bool { return b.dead.Load() }), a)
+}
+
+// left returns how much life, without use, the grant's access tokens have left.
+func (g *grant) left(now time.Time) time.Duration {
+	var most time.Duration
+	for _, a := range g.accesses {
+		if a.alive(now) {
+			most = max(most, a.end().Sub(now))
+		}
+	}
+	return most
 }
 
 func (g *grant) current() *refresh {

@@ -176,6 +176,10 @@ func (s *Sim) getTopic(r *rpc) *grpcError {
 	return r.reply(proto{}.text(1, name).text(2, r.session.org.ID).varint(3, publishes).varint(4, 1).text(5, schemaOf(name)).text(6, r.id))
 }
 
+// eventSchema is the Avro schema of every event.
+const eventSchema = `{"type":"record","name":"Event","namespace":"com.sforce.eventbus","fields":[` +
+	`{"name":"CreatedDate","type":"long"},{"name":"CreatedById","type":"string"},{"name":"Message__c","type":["null","string"],"default":null}]}`
+
 // schemaOf returns the id of a topic's schema.
 func schemaOf(topic string) string { return Fingerprint(topic) }
 
@@ -188,5 +192,5 @@ func (s *Sim) getSchema(r *rpc) *grpcError {
 	if id == "" {
 		return &grpcError{grpcInvalidArgument, "schema.validation.failed", "The schema ID must not be empty."}
 	}
-	return r.reply(proto{}.text(1, `{"type":"record","name":"Event","namespace":"com.sforce.eventbus","fields":[]}`).text(2, id).text(3, r.id))
+	return r.reply(proto{}.text(1, eventSchema).text(2, id).text(3, r.id))
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -58,21 +57,33 @@ func (s *Sim) data(w http.ResponseWriter, c *call) {
 }
 
 func (s *Sim) resource(version, rest string) func(http.ResponseWriter, *call, *access) {
-	head, tail, _ := strings.Cut(rest, "/")
+	head, tail := cut(rest)
 	base := "/services/data/" + version + "/"
 	switch head {
 	case "apps":
 		return s.appsResource(version, tail)
 	case "":
-		return static(map[string]string{"sobjects": base + "sobjects", "query": base + "query", "limits": base + "limits", "jobs": base + "jobs"})
+		return func(w http.ResponseWriter, c *call, a *access) {
+			all := map[string]string{"identity": a.user.identity}
+			for _, name := range []string{"composite", "graphql", "jobs", "limits", "query", "queryAll", "sobjects", "tooling"} {
+				all[name] = base + name
+			}
+			answerJSON(w, c, a, http.StatusOK, marshal(all))
+		}
 	case "query", "queryAll":
-		return s.query(base)
+		return s.query(base, tail)
 	case "sobjects":
 		return s.sobjects(base, tail)
 	case "limits":
 		return s.limits
 	case "jobs":
-		return static(map[string]any{"done": true, "records": []any{}, "nextRecordsUrl": nil})
+		return s.bulk2(version, tail)
+	case "composite":
+		return s.composite(version, tail)
+	case "graphql":
+		return s.graphql
+	case "tooling":
+		return s.tooling(base, tail)
 	case "echo":
 		return s.echo
 	case "stream":
@@ -80,66 +91,24 @@ func (s *Sim) resource(version, rest string) func(http.ResponseWriter, *call, *a
 	case "upload":
 		return s.upload
 	}
-	return func(w http.ResponseWriter, c *call, a *access) {
-		stamp(w, a)
-		restError(w, c, http.StatusNotFound, "NOT_FOUND", "The requested resource does not exist")
-	}
+	return notThere
+}
+
+// cut splits a path at its first slash.
+func cut(path string) (head, tail string) {
+	head, tail, _ = strings.Cut(path, "/")
+	return head, tail
+}
+
+func notThere(w http.ResponseWriter, c *call, a *access) {
+	drain(c.Body)
+	stamp(w, a)
+	restError(w, c, http.StatusNotFound, "NOT_FOUND", "The requested resource does not exist")
 }
 
 func static(v any) func(http.ResponseWriter, *call, *access) {
 	body := marshal(v)
 	return func(w http.ResponseWriter, c *call, a *access) { answerJSON(w, c, a, http.StatusOK, body) }
-}
-
-var fromClause = regexp.MustCompile(`(?i)\bFROM\s+(\w+)`)
-
-func (s *Sim) query(base string) func(http.ResponseWriter, *call, *access) {
-	return func(w http.ResponseWriter, c *call, a *access) {
-		m := fromClause.FindStringSubmatch(c.URL.Query().Get("q"))
-		if m == nil {
-			stamp(w, a)
-			restError(w, c, http.StatusBadRequest, "MALFORMED_QUERY", "unexpected token: '<EOF>'")
-			return
-		}
-		answerJSON(w, c, a, http.StatusOK, marshal(map[string]any{
-			"totalSize": 1, "done": true, "records": []any{record(base, m[1], to18("001Wt0000000001"))}}))
-	}
-}
-
-func record(base, kind, id string) map[string]any {
-	return map[string]any{"attributes": map[string]string{"type": kind, "url": base + "sobjects/" + kind + "/" + id}, "Id": id, "Name": kind + " 1"}
-}
-
-// sobjects serves the list, the description and the records of an object.
-// Records are counted, not kept.
-func (s *Sim) sobjects(base, tail string) func(http.ResponseWriter, *call, *access) {
-	kind, id, _ := strings.Cut(tail, "/")
-	return func(w http.ResponseWriter, c *call, a *access) {
-		drain(c.Body)
-		switch {
-		case kind == "":
-			answerJSON(w, c, a, http.StatusOK, marshal(map[string]any{"encoding": "UTF-8", "sobjects": []map[string]string{{"name": "Account"}, {"name": "Contact"}}}))
-		case id == "" && c.Method == http.MethodPost:
-			n := a.org.records.Add(1)
-			answerJSON(w, c, a, http.StatusCreated, marshal(map[string]any{"id": to18(fmt.Sprintf("001Wt%010d", n)), "success": true, "errors": []string{}}))
-		case c.Method == http.MethodPatch || c.Method == http.MethodDelete:
-			stamp(w, a)
-			w.WriteHeader(http.StatusNoContent)
-		case c.Method == http.MethodGet || c.Method == http.MethodHead:
-			answerJSON(w, c, a, http.StatusOK, marshal(record(base, kind, id)))
-		default:
-			stamp(w, a)
-			restError(w, c, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "HTTP Method '"+c.Method+"' not allowed")
-		}
-	}
-}
-
-// RecordsCreated returns how many records an org's REST API created: what a
-// request that was sent twice would show in.
-func (s *Sim) RecordsCreated(orgRef string) (int, error) {
-	n := 0
-	err := s.withOrg(orgRef, func(o *org) { n = int(o.records.Load()) })
-	return n, err
 }
 
 func (s *Sim) limits(w http.ResponseWriter, c *call, a *access) {

@@ -34,7 +34,11 @@ func (a *access) end() time.Time {
 	if a.jwt {
 		return a.exp
 	}
-	return time.Unix(0, a.lastUsed.Load()+a.org.timeout.Load())
+	idle := time.Unix(0, a.lastUsed.Load()+a.org.timeout.Load())
+	if d := time.Duration(a.org.lifetime.Load()); d > 0 && a.issued.Add(d).Before(idle) {
+		return a.issued.Add(d)
+	}
+	return idle
 }
 
 // alive reports whether the token is good at now, and remembers when it isn't.
@@ -178,6 +182,12 @@ func (s *Sim) endGrant(g *grant, why string) {
 // SetSessionTimeout changes an org's inactivity timeout, for sessions that live too.
 func (s *Sim) SetSessionTimeout(orgRef string, d time.Duration) error {
 	return s.withOrg(orgRef, func(o *org) { o.timeout.Store(int64(d)) })
+}
+
+// SetSessionLifetime makes an org's sessions end d after their issue however much
+// they are used, those that live too. Zero: use alone decides.
+func (s *Sim) SetSessionLifetime(orgRef string, d time.Duration) error {
+	return s.withOrg(orgRef, func(o *org) { o.lifetime.Store(int64(d)) })
 }
 
 // LockSessionsToIP switches an org's session-IP lock.

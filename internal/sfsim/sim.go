@@ -22,6 +22,9 @@ type Options struct {
 	SessionTimeout time.Duration    // of orgs that name none; zero: two hours
 	Keepalive      time.Duration    // of a Pub/Sub stream without events; zero: 270 seconds
 	Switches       *Switches        // nil: DefaultSwitches
+	// Canaries are texts that only the proxy's clients know: one of them in a
+	// request's URL, headers or body is a violation. Shorter than 4 KiB each.
+	Canaries []string
 	// OnTokenAnswer is called for every token request, at each [Phase], on the
 	// request's goroutine and without a lock held.
 	OnTokenAnswer func(Exchange)
@@ -40,6 +43,10 @@ type Sim struct {
 	faults   faults
 	ledger   ledger
 	bus      bus
+	queries  shelf[soql] // by the id of their locators
+	jobs     shelf[job]  // Bulk 1.0 and 2.0
+	canaries atomic.Pointer[[]string]
+	comet    comet
 
 	mu        sync.Mutex // guards all below and what they point to
 	apps      map[string]*app
@@ -108,6 +115,7 @@ func New(o Options) (*Sim, error) {
 		w = *o.Switches
 	}
 	s.switches.Store(&w)
+	s.SetCanaries(o.Canaries...)
 	s.hosts.Store(&map[string]host{"login.salesforce.com": {}, "test.salesforce.com": {},
 		PubSubHost: {kind: pubsubHost}, PubSubHostGermany: {kind: pubsubHost}})
 	return s, nil

@@ -1,11 +1,8 @@
 package sfsim
 
 import (
-	"compress/gzip"
 	"encoding/xml"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 )
@@ -13,27 +10,20 @@ import (
 // soap serves the partner, enterprise, metadata, tooling and Apex APIs. The
 // session is inside the XML; a JWT is refused as a dead one is.
 func (s *Sim) soap(w http.ResponseWriter, c *call) {
-	m, err := readEnvelope(c.Request)
-	if err != nil {
+	var a *access
+	m, err := readEnvelope(c.Request, func(m envelope) { a = s.soapSession(c, m) })
+	switch {
+	case err != nil:
 		soapFault(w, "soapenv:Client", "UNKNOWN_EXCEPTION: the envelope can't be read")
 		return
-	}
-	if m.operation == "login" {
-		s.ledger.anonymousRefused.Add(1)
-		s.stray(c, "")
-		s.violate(c, SOAPLogin, "login")
+	case m.operation == "login":
 		soapFault(w, "sf:INVALID_LOGIN", "INVALID_LOGIN: Invalid username, password, security token; or user locked out.")
 		return
-	}
-	var a *access
-	if held := s.access(m.session); held != nil && held.jwt {
-		s.stray(c, m.session)
-		held.refused.Add(1)
-	} else if c.org != nil {
-		a = s.enter(c, m.session)
-	}
-	if a == nil {
+	case a == nil:
 		soapFault(w, "sf:INVALID_SESSION_ID", "INVALID_SESSION_ID: Invalid Session ID found in SessionHeader: Illegal Session. Session not found, missing session key")
+		return
+	case m.records > maxSOAPRecords && strings.HasPrefix(c.path, "/services/Soap/u/"):
+		soapFault(w, "sf:EXCEEDED_ID_LIMIT", fmt.Sprintf("EXCEEDED_ID_LIMIT: record limit reached. cannot submit more than %d records into this call", maxSOAPRecords))
 		return
 	}
 	if m.operation == "logout" {
@@ -41,8 +31,28 @@ func (s *Sim) soap(w http.ResponseWriter, c *call) {
 	}
 	stamp(w, a)
 	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
-	_, _ = fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns="%s"><soapenv:Body><%[2]sResponse><result><userId>%[3]s</userId><userName>%[4]s</userName><organizationId>%[5]s</organizationId></result></%[2]sResponse></soapenv:Body></soapenv:Envelope>`,
-		namespace(c.path), m.operation, a.user.ID, escape(a.user.Username), a.org.ID)
+	_, _ = fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns="%s"><soapenv:Header><LimitInfoHeader><limitInfo><current>%[3]d</current><limit>5000000</limit><type>API REQUESTS</type></limitInfo></LimitInfoHeader></soapenv:Header><soapenv:Body><%[2]sResponse>%[4]s</%[2]sResponse></soapenv:Body></soapenv:Envelope>`,
+		namespace(c.path), m.operation, a.org.calls.Load(), soapResult(s, a, c.path, m))
+}
+
+// soapSession judges the session before the operation's arguments are read. It
+// is nil when it is dead, and for a login, which needs none.
+func (s *Sim) soapSession(c *call, m envelope) *access {
+	if m.operation == "login" {
+		s.ledger.anonymousRefused.Add(1)
+		s.stray(c, "")
+		s.violate(c, SOAPLogin, "login")
+		return nil
+	}
+	if held := s.access(m.session); held != nil && held.jwt {
+		s.stray(c, m.session)
+		held.refused.Add(1)
+		return nil
+	}
+	if c.org == nil {
+		return nil
+	}
+	return s.enter(c, m.session)
 }
 
 func soapFault(w http.ResponseWriter, code, text string) {
@@ -70,52 +80,4 @@ func namespace(path string) string {
 		return "http://soap.sforce.com/2006/08/apex"
 	}
 	return "urn:partner.soap.sforce.com"
-}
-
-type envelope struct {
-	session   string // SessionHeader/sessionId in the Header
-	operation string // first element of the Body
-}
-
-// readEnvelope reads the whole body, gzip or not, and keeps what matters.
-func readEnvelope(r *http.Request) (envelope, error) {
-	var m envelope
-	var body io.Reader = http.NoBody
-	if r.Body != nil {
-		body = r.Body
-	}
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(body)
-		if err != nil {
-			return m, err
-		}
-		body = z
-	}
-	var at []string
-	d := xml.NewDecoder(body)
-	for {
-		t, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			if m.operation == "" {
-				return m, io.ErrUnexpectedEOF
-			}
-			return m, nil
-		}
-		if err != nil {
-			return m, err
-		}
-		switch t := t.(type) {
-		case xml.StartElement:
-			at = append(at, t.Name.Local)
-			if len(at) == 3 && at[1] == "Body" && m.operation == "" {
-				m.operation = t.Name.Local
-			}
-		case xml.EndElement:
-			at = at[:len(at)-1]
-		case xml.CharData:
-			if len(at) == 4 && at[1] == "Header" && at[2] == "SessionHeader" && at[3] == "sessionId" {
-				m.session += string(t)
-			}
-		}
-	}
 }

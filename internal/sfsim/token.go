@@ -155,6 +155,7 @@ func (s *Sim) admit(q *request, x *TokenRequest) (*refresh, string, *result) {
 	}
 	if rt != nil {
 		x.Presented = rt.ref()
+		x.Left = rt.grant.left(s.now())
 	}
 	ap, refused := s.client(q, secretForRefresh)
 	if refused != nil {

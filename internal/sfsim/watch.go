@@ -24,6 +24,7 @@ const (
 	UnknownHost         ViolationKind = "unknown host"
 	SOAPLogin           ViolationKind = "SOAP login"     // a client's own username and password
 	PasswordGrant       ViolationKind = "password grant" // the same at the token endpoint
+	Canary              ViolationKind = "canary"         // a text that only clients know, see Options.Canaries
 )
 
 // Violation is one of them. Detail never holds a secret.
@@ -45,6 +46,7 @@ func (s *Sim) watch(r *http.Request, host, path string) {
 	if r.TLS != nil && r.TLS.ServerName != host {
 		s.ledger.violate(s.now(), SNIMismatch, host, path, r.TLS.ServerName)
 	}
+	s.watchCanaries(r, host, path)
 	if r.URL.RawQuery == "" {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"runtime"
@@ -48,8 +49,10 @@ type Identity struct {
 	Name string
 	// Local says that a local caller showed no credentials and needed none.
 	Local bool
-	// hash is the one that the secret was verified against.
+	// hash is the one that the secret was verified against; empty for a caller with a certificate.
 	hash string
+	// certificate is what proved the name in the place of a secret; nil usually.
+	certificate *shown
 }
 
 // Label is the identity's name in logs and spans.
@@ -79,6 +82,9 @@ type Caller struct {
 	Local bool
 	// Peer is its remote address with the port, as net/http has it.
 	Peer string
+	// Chain is the certificate that the caller proved to hold, and its issuers, as the listener has verified them; empty
+	// when it showed none.
+	Chain []*x509.Certificate
 }
 
 // Identifier tells callers by their credentials. It is safe for concurrent use.
@@ -141,11 +147,15 @@ func (i *Identifier) Open(s *registry.Snapshot) bool {
 	return i.opts.Local == LocalOpen || i.opts.Local == LocalAuto && !s.ClientsEverMade()
 }
 
-// Identify tells who shows c on the connection that from describes. It fails with a [RefusalError]: [ProxyAuthRequired]
-// for missing or wrong credentials, a client that doesn't exist or is disabled, all alike and at the same cost; or
-// [Overloaded] when too many secrets of the caller's source are being verified. It fails with ctx's error when that ends
-// first.
+// Identify tells who shows c on the connection that from describes. A certificate that is a client's goes first
+// ([Identifier.ByCertificate]); the name in c must then be the same. It fails with a [RefusalError]: [ProxyAuthRequired]
+// for a certificate and a name that differ, for missing or wrong credentials, a client that doesn't exist or is
+// disabled, the latter all alike and at the same cost; or [Overloaded] when too many secrets of the caller's source are
+// being verified. It fails with ctx's error when that ends first.
 func (i *Identifier) Identify(ctx context.Context, s *registry.Snapshot, c Credentials, from Caller) (Identity, error) {
+	if id, found, err := i.identifyByCertificate(s, c, from); found || err != nil {
+		return id, err
+	}
 	if !c.Given() {
 		if from.Local && i.Open(s) {
 			return Identity{Local: true}, nil
@@ -236,10 +246,14 @@ func (i *Identifier) match(hashes []string, fast bool, s secret.Text) string {
 }
 
 // Stands reports whether id would be told the same way from s: the client exists, is enabled and has the secret's
-// hash; for a local caller, local callers need no credentials.
+// hash, or the certificate is its and no other's; for a local caller, local callers need no credentials.
 func (i *Identifier) Stands(s *registry.Snapshot, id Identity) bool {
 	if id.Local {
 		return i.Open(s)
+	}
+	if id.certificate != nil {
+		clients := id.certificate.clients(s)
+		return len(clients) == 1 && clients[0].Name == id.Name
 	}
 	c := s.Client(id.Name)
 	return c != nil && !c.Disabled && slices.Contains(c.SecretHashes, id.hash)
