@@ -18,13 +18,16 @@ SEEDS    ?= 10000
 N        ?= 100000
 FIRST    ?= 1
 CHAOS    ?= 5m
+CLIENTS  ?= 20s
 SUMMARY  ?= $(CURDIR)/dist/simulation.md
 
 export GOTOOLCHAIN = local
 APT     := internal/tools/apt.sh
-SCRIPTS := .ci/run $(APT) $(wildcard deploy/*.sh deploy/*/*.sh)
-# Modules of their own that have tests. The benchmark runs for minutes: `make bench`.
-MODULES  = $(filter-out internal/tools internal/bench,$(patsubst %/go.mod,%,$(wildcard internal/*/go.mod)))
+SCRIPTS := .ci/run $(APT) $(wildcard deploy/*.sh deploy/*/*.sh internal/clients/*.sh internal/clients/*/*.sh)
+# Modules of their own that have tests. Two run for minutes and have targets of
+# their own: `make bench` and `make clients`.
+SLOW     = internal/bench internal/clients
+MODULES  = $(filter-out internal/tools $(SLOW),$(patsubst %/go.mod,%,$(wildcard internal/*/go.mod)))
 # buildah keeps its images here rather than in the machine's store; vfs and
 # chroot ask neither for a daemon nor for namespaces.
 STORE   := dist/containers
@@ -49,6 +52,15 @@ simulate: ## N (100000) seeded simulations of replicas, store, journals and Sale
 chaos: test-deps ## CHAOS (5m) of kills, stops and lost stores against four real replicas and a real Redis
 	$(GO) test -count=1 -timeout 30m ./internal/lab -run TestChaos -chaos=$(CHAOS) -seed=$(FIRST) -v
 
+.PHONY: clients
+clients: ## every real client against serve for CLIENTS (20s), with sessions of 5 s; alone, and two replicas with Redis
+	@$(APT) curl /usr/bin/python3=python3 /usr/lib/python3/dist-packages/requests=python3-requests javac=default-jdk-headless keytool=default-jdk-headless redis-server npm
+	cd internal/clients && $(GO) test -count=1 -timeout 60m -v -run 'TestOn|TestAGig' . -for $(CLIENTS)
+
+.PHONY: scale
+scale: ## what 10,000 idle orgs cost a replica
+	$(GO) test -count=1 -timeout 40m -run TestIdleOrgs -v ./internal/lab -orgs 10000 -idle 60s
+
 .PHONY: mutants
 mutants: test-deps ## takes each guard of the failure cases out, and demands a red test
 	$(GO) run ./internal/mutants
@@ -66,7 +78,7 @@ test-deps: # what the tests run beside Go: peers and clients
 lint: bin/golangci-lint ## formatting, linters, shell scripts, a tidy go.mod
 	bin/golangci-lint config verify
 	bin/golangci-lint run ./...
-	for m in $(MODULES) $(patsubst %/go.mod,%,$(wildcard internal/bench/go.mod)); do (cd "$$m" && $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
+	for m in $(MODULES) $(SLOW); do (cd "$$m" && $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
 	@$(APT) shellcheck
 	shellcheck --exclude=SC2317 $(SCRIPTS) # 0.9 takes what a trap calls for unreachable
 	$(GO) mod tidy -diff

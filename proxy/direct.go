@@ -207,7 +207,7 @@ func (s *Server) identifyBase(r *http.Request, snap *registry.Snapshot, path str
 			return id, creds.Org, err
 		}
 		bearer = session
-	case len(from.Chain) > 0: // A certificate is enough.
+	case s.certified(snap, from): // That is enough.
 		id, err := s.identify.Identify(ctx, snap, access.Credentials{}, from)
 		return id, "", err
 	default:
@@ -223,7 +223,7 @@ func (s *Server) identifyBase(r *http.Request, snap *registry.Snapshot, path str
 		}
 	}
 	if claim, ok := s.placeholders.Open(bearer.Reveal()); ok {
-		id, ok := s.identify.ByStamp(snap, claim.Client, claim.ClientStamp)
+		id, ok := s.identify.ByStamp(snap, claim.Client, claim.ClientStamp, from)
 		org := snap.OrgByKey(claim.Org)
 		if !ok || org == nil {
 			return access.Identity{}, "", &access.RefusalError{Code: access.ProxyAuthRequired,
@@ -233,6 +233,12 @@ func (s *Server) identifyBase(r *http.Request, snap *registry.Snapshot, path str
 	}
 	id, creds, err := s.identify.IdentifyBearer(ctx, snap, bearer, from)
 	return id, creds.Org, err
+}
+
+// certified reports whether the caller has shown a certificate of some client's.
+func (s *Server) certified(snap *registry.Snapshot, from access.Caller) bool {
+	_, found, refusal := s.identify.ByCertificate(snap, from.Chain)
+	return found || refusal != nil
 }
 
 // carriedBySOAP returns what a SOAP request carries: a session, or a login's user and password. What it reads of the

@@ -43,6 +43,9 @@ func (a *app) checks(ctx context.Context) []admin.Finding {
 			tell("ca", false, "a rotation is under way: clients need both roots", "")
 		}
 	}
+	for _, what := range a.callers.amiss(time.Now()) {
+		tell("client certificates", true, what, "certificates of that authority are refused until then")
+	}
 	for _, at := range a.out.Attestations() {
 		switch err := a.out.Registered(at.Source); {
 		case err != nil:

@@ -43,7 +43,7 @@ func TestTheScriptsFitSalesforce(t *testing.T) {
 	all := launch(t, these, []*site{s})
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline) && !each(all, 4); {
+	for deadline := time.Now().Add(4 * time.Minute); time.Now().Before(deadline) && !each(all, 4); {
 		<-tick.C
 	}
 	stop(t, all, []*site{s})

@@ -21,6 +21,9 @@ func (i *Identifier) IdentifyBearer(ctx context.Context, s *registry.Snapshot, b
 			}
 			for _, hash := range c.SecretHashes {
 				if registry.IsFastHash(hash) && i.opts.Verify(hash, bearer) {
+					if err := i.agrees(s, from, c.Name); err != nil {
+						return Identity{}, Credentials{}, err
+					}
 					return Identity{Name: c.Name, hash: hash}, Credentials{Name: c.Name}, nil
 				}
 			}
@@ -37,23 +40,35 @@ func (i *Identifier) IdentifyBearer(ctx context.Context, s *registry.Snapshot, b
 	return id, c, err
 }
 
-// Stamp is opaque and changes when what proved id no longer does: the secret was replaced, or the certificate's name
+// agrees refuses a caller whose certificate is another client's than the one that its credentials name.
+func (i *Identifier) agrees(s *registry.Snapshot, from Caller, name string) error {
+	id, found, refusal := i.ByCertificate(s, from.Chain)
+	switch {
+	case refusal != nil:
+		return refusal
+	case found && id.Name != name:
+		return refuse(ProxyAuthRequired, "the certificate is another client's than the credentials: show one of the two")
+	}
+	return nil
+}
+
+// Stamp is opaque and changes when what proved i no longer does: the secret was replaced, or the certificate's name
 // given to another client. It holds nothing of the secret. The zero Identity has none.
-func (id Identity) Stamp(s *registry.Snapshot) string {
-	if id.certificate != nil {
-		if c := s.Client(id.Name); c != nil {
+func (i Identity) Stamp(s *registry.Snapshot) string {
+	if i.certificate != nil {
+		if c := s.Client(i.Name); c != nil {
 			for _, name := range c.Certificates {
-				if slices.Contains(id.certificate.names, name) {
+				if slices.Contains(i.certificate.names, name) {
 					return stamp(name)
 				}
 			}
 		}
 		return ""
 	}
-	if id.hash == "" {
+	if i.hash == "" {
 		return ""
 	}
-	return stamp(id.hash)
+	return stamp(i.hash)
 }
 
 func stamp(proof string) string {
@@ -61,10 +76,11 @@ func stamp(proof string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// ByStamp returns the identity that had that stamp, if the client of that name is enabled and still has what proved it.
-func (i *Identifier) ByStamp(s *registry.Snapshot, name, was string) (Identity, bool) {
+// ByStamp returns the identity that had that stamp, if the client of that name is enabled and still has what proved it. A
+// certificate's stamp counts beside the certificate only, which may have been revoked, and none beside another client's.
+func (i *Identifier) ByStamp(s *registry.Snapshot, name, was string, from Caller) (Identity, bool) {
 	c := s.Client(name)
-	if c == nil || c.Disabled || was == "" {
+	if c == nil || c.Disabled || was == "" || i.agrees(s, from, name) != nil {
 		return Identity{}, false
 	}
 	for _, hash := range c.SecretHashes {
@@ -74,7 +90,8 @@ func (i *Identifier) ByStamp(s *registry.Snapshot, name, was string) (Identity, 
 	}
 	for _, held := range c.Certificates {
 		if stamp(held) == was {
-			return Identity{Name: name, certificate: &shown{[]string{held}}}, true
+			id, found, _ := i.ByCertificate(s, from.Chain)
+			return id, found
 		}
 	}
 	return Identity{}, false

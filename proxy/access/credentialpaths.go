@@ -7,8 +7,6 @@ import (
 
 // Why the paths that mint, reveal or destroy credentials are refused (salesforce.md, section 6.2).
 const (
-	whyToken = "sallyport holds the org's grant, and its virtual token endpoint is not part of this version: " +
-		"call the API without a token of your own, sallyport puts the org's in"
 	whyOAuth = "this OAuth endpoint mints, reveals or ends credentials: sallyport holds the org's grant and lets no " +
 		"client reach it; userinfo is allowed"
 	whySession = "this path turns a token into a user's session: sallyport lets no client reach it"
@@ -19,8 +17,6 @@ const (
 // everywhere, so neither does it.
 func credentialPath(path string) string {
 	switch {
-	case foldUnder(path, "/services/oauth2/token"):
-		return whyToken
 	case foldUnder(path, "/services/oauth2"):
 		if path == "/services/oauth2/userinfo" {
 			return ""
