@@ -297,7 +297,7 @@ func (x *exchange) giveUp(ctx context.Context, h Hold, r Record) (Record, error)
 		return r, x.b.unavailable(x.s, r)
 	}
 	x.told = true
-	if x.b.p.Doubt == AskSend && r.Resent != r.Fingerprint {
+	if x.b.p.Doubt == AskSend && r.Resent != r.Fingerprint && len(r.Refresh) > 0 {
 		_, sight := h.Record()
 		x.b.log.WarnContext(ctx, "a doubtful token is sent once more, as SALLYPORT_IN_DOUBT=send orders", "org", x.s.id)
 		return x.apply(ctx, h, r, SentOnce{sight.Identity, time.Now()})

@@ -238,14 +238,28 @@ func (x *exchange) align(ctx context.Context, h Hold) (Record, error) {
 		n.Vouched = sight.Identity
 		return x.save(ctx, h, n)
 	}
-	x.s.mu.Lock()
-	a, unsent := x.s.open, x.s.unsent
-	x.s.mu.Unlock()
-	if a != nil && a.ID != unsent && a.Base == r.Place && !r.Ended(a.ID) && r.Attempt == nil && (r.State == Ready || r.State == InDoubt) {
-		// The store went back, was written anew, and forgot an attempt.
+	// The store went back, was written anew, and forgot an attempt.
+	switch a := x.forgotten(r); {
+	case a == nil:
+	case r.State == Ready || r.State == InDoubt:
 		return x.apply(ctx, h, r, Doubted{*a, OutcomeUnknown, ReasonNoAnswer, "the store had lost the attempt", time.Now()})
+	case r.Reason == ReasonUndecided: // Whoever asks, or takes a person's word, is to know of it.
+		r = r.clone()
+		r.Attempt = a
 	}
 	return r, nil
+}
+
+// forgotten is the attempt that this process, or its journal, knows to be open
+// and r doesn't name; nil if there is none.
+func (x *exchange) forgotten(r Record) *Attempt {
+	x.s.mu.Lock()
+	defer x.s.mu.Unlock()
+	a := x.s.open
+	if a == nil || a.ID == x.s.unsent || a.Base != r.Place || r.Ended(a.ID) || r.Attempt != nil {
+		return nil
+	}
+	return a
 }
 
 // extended reports whether the end that x was begun for was put off meanwhile,

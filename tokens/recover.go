@@ -228,6 +228,9 @@ func (b *Broker) replayRefusal(ctx context.Context, s *org, e Entry, ref *Refusa
 // replayIntent makes an intent that nobody settled a doubt, unless the record
 // has moved past its base or says how it ended.
 func (b *Broker) replayIntent(ctx context.Context, s *org, e Entry) error {
+	if len(e.Record.Refresh) == 0 {
+		return nil // of a grant that was forgotten: there is nothing to heal with, and nothing to ask about
+	}
 	return b.o.Store.Hold(ctx, e.Org, func(ctx context.Context, h Hold) error {
 		r, _ := b.read(s, h)
 		x := &exchange{b: b, s: s, f: &flight{}, start: time.Now()}
@@ -243,7 +246,12 @@ func (b *Broker) replayIntent(ctx context.Context, s *org, e Entry) error {
 			return nil
 		}
 		if r.State == InDoubt && r.Attempt != nil || r.State == ReauthRequired || r.State == Quarantined {
-			return nil // a doubt already, or ended otherwise: the intent stays memory
+			if r.Attempt == nil { // a doubt already, or ended otherwise: the intent stays memory
+				s.mu.Lock()
+				s.open = e.Record.Attempt
+				s.mu.Unlock()
+			}
+			return nil
 		}
 		a := e.Record.Attempt
 		if a == nil {

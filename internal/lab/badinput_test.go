@@ -55,7 +55,7 @@ orgs:
 		"an unknown variable, a port out of range, no duration: all at once": {
 			[]string{"SALLYPORT_STATEDIR=/x", "SALLYPORT_LISTEN=127.0.0.1:99999", "SALLYPORT_TOKEN_WAIT=soon"},
 			[]string{"SALLYPORT_STATEDIR", "SALLYPORT_STATE_DIR", "99999", "SALLYPORT_TOKEN_WAIT"}},
-		"client certificates without TLS":        {[]string{"SALLYPORT_TLS_CLIENT_CA=/ca.pem"}, []string{"SALLYPORT_TLS_CLIENT_CA"}},
+		"client certificates without TLS":       {[]string{"SALLYPORT_TLS_CLIENT_CA=/ca.pem"}, []string{"SALLYPORT_TLS_CLIENT_CA"}},
 		"a shared store without shared secrets": {[]string{"SALLYPORT_STORE=redis://localhost"}, []string{"SALLYPORT_KEYSET", "SALLYPORT_ADMIN_TOKEN"}},
 		"addresses that nothing verifies":       {[]string{"SALLYPORT_EGRESS_ALLOWED=203.0.113.7/32"}, []string{"SALLYPORT_EGRESS_ECHO_URL"}},
 		"a state directory that others read":    {[]string{"SALLYPORT_STATE_DIR=" + open}, []string{"chmod 700"}},
