@@ -11,6 +11,7 @@ const (
 	inEgress     = "./internal/egress"
 	inProxy      = "./proxy"
 	inCmd        = "./cmd/sallyport"
+	inSim        = "./internal/simtest"
 )
 
 // mutants are all of the table.

@@ -47,7 +47,7 @@ var answerMutants = []mutant{
 		"\tanswer, err = readAnswer(conn)\n\treturn answer, true, err\n", "\tanswer, err = readAnswer(conn)\n\t_, _ = conn.Write(req)\n\treturn answer, true, err\n",
 		inSalesforce, "TestFailure12NothingIsRetried|TestFailure13"),
 	one("HTTP/1.1 alone is offered", []int{12}, "internal/egress/dial.go",
-		`[]string{"http/1.1"}`, `[]string{"h2", "http/1.1"}`,
+		`[]string{protoHTTP1}`, `[]string{protoHTTP2, protoHTTP1}`,
 		inEgress, "TestFailure12"),
 	one("the client's credentials travel in the body, once", []int{13}, "tokens/salesforce/wire.go",
 		`"Accept":       {"application/json"},`, `"Accept": {"application/json"}, "Authorization": {"Basic " + form.Get("client_id")},`,

@@ -40,7 +40,7 @@ var storeMutants = []mutant{
 		`	if pending {`, `	if pending && false {`,
 		inTokens, "TestFailure18AStoreThatIsFull"),
 	one("an answer is committed until it lands", []int{18, 47}, "tokens/land.go",
-		"\t\tif _, err := b.tryCommit(ctx, s, c); err == nil {", "\t\tif n > 1 {\n\t\t\treturn\n\t\t}\n\t\tif _, err := b.tryCommit(ctx, s, c); err == nil {",
+		"\t\tif _, err := b.tryCommit(ctx, s, c, false); err == nil {", "\t\tif n > 1 {\n\t\t\treturn\n\t\t}\n\t\tif _, err := b.tryCommit(ctx, s, c, false); err == nil {",
 		inTokens, "TestFailure18AStoreThatIsFull|TestFailure47"),
 	one("a copy that this state directory has never seen is quarantined", []int{28}, "tokens/recover.go",
 		`	if !r.SingleUse || len(r.Refresh) == 0 || journalled ||`, `	if true || len(r.Refresh) == 0 || journalled ||`,
