@@ -112,8 +112,9 @@ func (r *Record) keepNewerAccess(o Record) {
 }
 
 // Heal is memory written forward over what a store shows after it went back: m
-// whole, unverified and in doubt, above the revision of both. It returns r
-// where m is not newer, or must not be touched.
+// whole, unverified and above the revision of both, in doubt but where its state
+// stays true whatever was lost. It returns r where m is not newer, or must not be
+// touched.
 func Heal(r, m Record, now time.Time) (Record, bool) {
 	if m.Compare(r) <= 0 {
 		return r, false
@@ -126,7 +127,9 @@ func Heal(r, m Record, now time.Time) (Record, bool) {
 	for _, o := range r.Orphans {
 		n.orphan(o)
 	}
-	if n.SingleUse && n.State != Quarantined && !n.Revoked() {
+	// What Salesforce has said of the token stays true, whatever a store lost.
+	spoken := n.State == ReauthRequired && (n.Reason == ReasonDead || n.Reason == ReasonLost)
+	if n.SingleUse && n.State != Quarantined && !n.Revoked() && !spoken {
 		n.State, n.Reason, n.Since = InDoubt, ReasonHealed, now
 	}
 	return n, true

@@ -104,7 +104,9 @@ inline Apply(e) { if
   :: e == GaveUp    && (R.st == InDoubt) -> R.st = Undecided
   :: e == SentOnce  && (R.st == InDoubt) -> R.st = Ready
   :: e == Ended     && (R.st == Ready || R.st == Exchanging || R.st == InDoubt || R.st == Dead || R.st == Lost || R.st == Undecided || R.st == Revoked || R.st == Quarantined) -> R.st = Revoked
-  :: e == Healed    && (R.st == Ready || R.st == Exchanging || R.st == InDoubt || R.st == Dead || R.st == Lost || R.st == Undecided) -> R.st = InDoubt
+  :: e == Healed    && (R.st == Ready || R.st == Exchanging || R.st == InDoubt || R.st == Undecided) -> R.st = InDoubt
+  :: e == Healed    && (R.st == Dead) -> R.st = Dead
+  :: e == Healed    && (R.st == Lost) -> R.st = Lost
   :: e == Healed    && (R.st == Revoked) -> R.st = Revoked
   :: e == Healed    && (R.st == Quarantined) -> R.st = Quarantined
   :: e == OnBase    && (R.st == Ready || R.st == Exchanging || R.st == InDoubt || R.st == Dead || R.st == Lost || R.st == Undecided || R.st == Quarantined) -> R.st = Ready
