@@ -148,7 +148,7 @@ func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed, replayed bo
 	if c.Record.SingleUse { // after memory: a store that goes back now must not be healed with less
 		b.settle(s.id, c.Attempt, OutcomeIssued)
 	}
-	if l == LandedForgotten {
+	if l == LandedForgotten || r.Forgotten {
 		if err := b.o.Journal.Forget(s.id); err != nil {
 			b.log.ErrorContext(ctx, "the journal keeps a secret of a forgotten grant until the next start", "org", s.id, "error", err)
 		}

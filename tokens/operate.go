@@ -71,6 +71,7 @@ func (b *Broker) Confirm(ctx context.Context, id OrgID, unverified bool) error {
 		if err != nil {
 			return err
 		}
+		sent := r.Attempt != nil || b.sent(r)
 		switch {
 		case v == alive:
 			if err := x.tooEarly(r); err != nil {
@@ -83,11 +84,11 @@ func (b *Broker) Confirm(ctx context.Context, id OrgID, unverified bool) error {
 				return &Error{Org: id, Code: CodeConflict, What: "Salesforce says that this token is spent", Hint: "run sallyport grant authorize " + string(id), Err: err}
 			}
 			return nil
-		case unverified && r.Attempt == nil && (r.State != ReauthRequired || r.Reason == ReasonUndecided):
+		case unverified && !sent && (r.State != ReauthRequired || r.Reason == ReasonUndecided):
 			x.b.log.WarnContext(ctx, "a person's word verifies a grant", "org", id)
 			_, err = x.apply(ctx, h, r, Found{Identity: sight.Identity, At: time.Now()})
 			return err
-		case r.Attempt != nil:
+		case sent:
 			return &Error{Org: id, Code: CodeConflict, What: "the grant's token was sent and no answer was kept: nobody's word makes it safe to send again",
 				Hint: "run sallyport grant authorize " + string(id)}
 		case r.State == ReauthRequired && r.Reason != ReasonUndecided:
@@ -97,6 +98,17 @@ func (b *Broker) Confirm(ctx context.Context, id OrgID, unverified bool) error {
 		return &Error{Org: id, Code: CodeConflict, Temporary: true, What: "Salesforce gave no answer that can be believed",
 			Hint: "try again, or say --unverified if you know that this token was not used elsewhere"}
 	})
+}
+
+// sent reports whether this process's journal knows that the token of r went out
+// and not that it came back unspent. A store that went back may not.
+func (b *Broker) sent(r Record) bool {
+	for e, err := range b.o.Journal.Entries() {
+		if err == nil && e.Org == r.Org && e.Kind == EntryIntent && e.Base == r.Place && e.Outcome != OutcomeNotSent && e.Outcome != OutcomeRateLimited {
+			return true
+		}
+	}
+	return false
 }
 
 // Revoke ends org's grant: the epoch is raised first, so that no late answer

@@ -201,6 +201,9 @@ func (b *Broker) replayAnswer(ctx context.Context, s *org, e Entry) error {
 	if err != nil {
 		return err
 	}
+	if n.SingleUse && len(n.Refresh) == 0 {
+		return nil // of a grant that was forgotten meanwhile: the journal holds nothing to exchange
+	}
 	// Verified stays as the intent saw it: the store decides whether the record
 	// still is.
 	_, err = b.tryCommit(ctx, s, Committed{Attempt: e.Attempt, Base: e.Base, Identity: e.Identity, Record: n}, true)
@@ -232,8 +235,13 @@ func (b *Broker) replayIntent(ctx context.Context, s *org, e Entry) error {
 		return nil // of a grant that was forgotten: there is nothing to heal with, and nothing to ask about
 	}
 	return b.o.Store.Hold(ctx, e.Org, func(ctx context.Context, h Hold) error {
-		r, _ := b.read(s, h)
+		b.read(s, h)
 		x := &exchange{b: b, s: s, f: &flight{}, start: time.Now()}
+		// What this process has read since it began may be newer than the store is by now.
+		r, err := x.align(ctx, h)
+		if err != nil && !errors.Is(err, ErrUnknownOrg) {
+			return err
+		}
 		if healed, behind := Heal(r, e.Record, time.Now()); behind && e.Record.Place.Compare(r.Place) > 0 {
 			b.log.ErrorContext(ctx, "the store lacks what the journal remembers: healed forward, unverified", "org", e.Org)
 			healed.Attempt = e.Record.Attempt
@@ -260,7 +268,7 @@ func (b *Broker) replayIntent(ctx context.Context, s *org, e Entry) error {
 		if r.State == Exchanging && r.Attempt.ID != e.Attempt {
 			a = r.Attempt
 		}
-		_, err := x.apply(ctx, h, r, Doubted{*a, OutcomeUnknown, ReasonNoAnswer, "the process that sent it is gone", time.Now()})
+		_, err = x.apply(ctx, h, r, Doubted{*a, OutcomeUnknown, ReasonNoAnswer, "the process that sent it is gone", time.Now()})
 		return err
 	})
 }

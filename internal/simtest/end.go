@@ -49,6 +49,8 @@ func (w *world) end() End {
 		e.Loss = "a person brought a token that was spent"
 	case slices.ContainsFunc(r.Orphans, func(o tokens.Orphan) bool { return o.Fingerprint == prints{}.Of(heir) }):
 		e.Loss = "a person's import overtook the answer, which is kept aside"
+	case fate == tokenstest.FateReplay && w.misled:
+		e.Loss = "a person's word was wrong, and the disk that knew better was destroyed"
 	case fate == tokenstest.FateReplay && w.sc.Switches.Doubt != tokens.AskSend:
 		w.breaks("single use: a spent token was sent again, and Salesforce ended the grant")
 	case !strings.Contains(heir, string(acme)):

@@ -182,7 +182,7 @@ func (w *world) kill(p *process, how string, restart time.Duration) {
 	r.proc = nil
 	switch how {
 	case "burn":
-		r.disk.burned = true
+		r.disk.burned, w.burned = true, true
 		p.fs.Kill()
 		r.disk = &disk{fs: crashfs.New(w.rng.Uint64())}
 	case "power":

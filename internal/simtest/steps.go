@@ -48,6 +48,7 @@ func (w *world) step(s Step) {
 		w.denied = w.denied || tokenstest.Introspection(s.N) == tokenstest.IntrospectionDenied || w.sc.Switches.Introspection == tokenstest.IntrospectionDenied
 		w.later(s.For, func() { w.sf.Introspecting(w.sc.Switches.Introspection) })
 	case "foreign":
+		w.foreign = true
 		if w.sf.Spend(acme) != "" {
 			w.cov.row(28)
 		}
@@ -288,7 +289,13 @@ func (w *world) operate(s Step, p *process) {
 			if word {
 				w.sf.Vouch(acme)
 			}
-			return p.broker.Confirm(ctx, acme, word)
+			err := p.broker.Confirm(ctx, acme, word)
+			if word && err == nil {
+				w.mu.Lock()
+				w.misled = w.misled || w.burned
+				w.mu.Unlock()
+			}
+			return err
 		}
 	case "revoke":
 		do = func() error { return p.broker.Revoke(ctx, acme) }

@@ -44,6 +44,9 @@ type world struct {
 	arrived chan struct{}
 	denied  bool // introspection lied for a while
 	forgot  bool // a person forgot the grant
+	foreign bool // somebody else has used the token
+	burned  bool // a disk was destroyed, with what only it knew
+	misled  bool // after that, a person's word was taken
 	disks   bool // a disk was full or failed
 
 	mu      sync.Mutex
