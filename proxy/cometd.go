@@ -103,6 +103,7 @@ func peekWhole(resp *http.Response, cancel context.CancelFunc) []byte {
 
 // ahead is a body that another goroutine reads, so that nobody need wait for it. Read and Close are for one goroutine.
 type ahead struct {
+	body   io.ReadCloser
 	read   []byte      // What was taken of pieces and not given out yet.
 	pieces chan []byte // Closed at the body's end.
 	err    error       // Why it ended; to be read after pieces is closed.
@@ -111,10 +112,9 @@ type ahead struct {
 }
 
 func newAhead(body io.ReadCloser, cancel context.CancelFunc) *ahead {
-	a := &ahead{pieces: make(chan []byte), closed: make(chan struct{}), cancel: cancel}
+	a := &ahead{body: body, pieces: make(chan []byte), closed: make(chan struct{}), cancel: cancel}
 	go func() { // Ends with the body, or with the request, which Close cancels.
 		defer close(a.pieces)
-		defer body.Close()
 		for {
 			p := make([]byte, 4<<10)
 			n, err := body.Read(p)
@@ -153,6 +153,8 @@ func (a *ahead) Read(b []byte) (int, error) {
 func (a *ahead) Close() error {
 	close(a.closed)
 	a.cancel()
+	// By HTTP/2 a cancelled request alone wakes nobody while its own body waits for the client to send on.
+	_ = a.body.Close()
 	for range a.pieces { // Until it is closed.
 	}
 	return nil

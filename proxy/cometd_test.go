@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/tokens"
 )
 
 const (
@@ -133,6 +135,41 @@ func TestLongPollsOfCometDStream(t *testing.T) {
 		case <-gone:
 		case <-time.After(10 * time.Second):
 			t.Fatalf("%s: the call upstream goes on without its client", p)
+		}
+	}
+}
+
+// A client of CometD doesn't know what was answered without its message's id and channel, and sends it again for ever.
+func TestARefusalRepeatsWhatItAnswers(t *testing.T) {
+	e := start(t, echo)
+	for _, tt := range []struct {
+		code   tokens.Code
+		advice string
+	}{
+		{tokens.CodeReauthRequired, `{"reconnect":"none"}`},
+		{tokens.CodeUnavailable, `{"interval":2000,"reconnect":"retry"}`},
+	} {
+		e.tokens.set(&tokens.Error{Org: "acme", Code: tt.code, What: "no", Hint: "do", RetryAfter: 2 * time.Second}, time.Time{})
+		r := do(t, e.client("billing", ""), "POST", "https://"+acme+"/cometd/65.0", strings.NewReader(
+			`[{"id":"7","channel":"/meta/connect","clientId":"c"},{"id":8,"channel":"/meta/subscribe","subscription":"/topic/x"}]`))
+		var got []struct {
+			ID           any             `json:"id"`
+			Channel      string          `json:"channel"`
+			Subscription string          `json:"subscription"`
+			Successful   *bool           `json:"successful"`
+			Error        string          `json:"error"`
+			Advice       json.RawMessage `json:"advice"`
+		}
+		if err := json.Unmarshal([]byte(r.body), &got); err != nil || len(got) != 2 {
+			t.Fatalf("%v: %s", err, r.body)
+		}
+		if got[0].ID != "7" || got[0].Channel != "/meta/connect" || got[1].ID != 8.0 || got[1].Subscription != "/topic/x" {
+			t.Errorf("%s", r.body)
+		}
+		for _, m := range got {
+			if m.Successful == nil || *m.Successful || !strings.Contains(m.Error, "SALLYPORT_"+strings.ToUpper(string(tt.code))) || string(m.Advice) != tt.advice {
+				t.Errorf("%s: %s %s", tt.code, m.Error, m.Advice)
+			}
 		}
 	}
 }

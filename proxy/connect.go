@@ -70,6 +70,9 @@ func (s *Server) serveFront(w http.ResponseWriter, r *http.Request) {
 		s.serveDirect(w, r)
 		return
 	}
+	if front := frontOf(r); front != nil {
+		front.stall.Store(0) // It is the tunnel's own.
+	}
 	start := time.Now()
 	t, err := s.admit(r)
 	if err != nil {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"encoding/xml"
 	"errors"
@@ -44,7 +43,23 @@ type direct struct {
 // serveDirect serves what isn't a CONNECT, as if it had come through a tunnel of its own.
 func (s *Server) serveDirect(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
+	front := frontOf(r)
+	if front == nil {
+		panic(http.ErrAbortHandler)
+	}
+	front.stall.Store(int64(s.opts.StallTimeout))
+	c := &call{server: s, w: w, r: r, start: start}
+	c.limitUpload(r) // Who calls may stand in the body.
+	if !s.tunnels.enter() {
+		s.refuseDirect(w, r, errShuttingDown, start)
+		return
+	}
 	d, err := s.judgeDirect(r)
+	// The drain waits for it until net/http has written the answer's end, and a client that is removed loses it.
+	if err == nil && !s.tunnels.add(d.tunnel) {
+		err = errShuttingDown
+	}
+	s.tunnels.leave()
 	if err != nil {
 		if gone(r.Context(), err) || errors.Is(err, errUploadBroke) {
 			panic(http.ErrAbortHandler)
@@ -52,19 +67,21 @@ func (s *Server) serveDirect(w http.ResponseWriter, r *http.Request) {
 		s.refuseDirect(w, r, err, start)
 		return
 	}
-	if !s.tunnels.add(d.tunnel) { // The drain waits for it, and a client that is removed loses it.
-		s.refuseDirect(w, r, errShuttingDown, start)
+	front.direct.Store(d.tunnel)
+	c.tunnel, c.r, c.path, c.bind = d.tunnel, d.r, d.r.URL.Path, s.bind(d.tunnel)
+	c.run()
+}
+
+// frontState ends a direct request when its connection goes on to the next one, or ends.
+func (s *Server) frontState(conn net.Conn, state http.ConnState) {
+	if state == http.StateActive || state == http.StateNew {
 		return
 	}
-	defer s.tunnels.remove(d.tunnel)
-	front := frontOf(r)
-	front.stall.Store(int64(s.opts.StallTimeout))
-	defer front.stall.Store(0)
-	if http.NewResponseController(w).SetWriteDeadline(time.Time{}) != nil {
-		panic(http.ErrAbortHandler)
+	if front, ok := conn.(*frontConn); ok {
+		if t := front.direct.Swap(nil); t != nil {
+			s.tunnels.remove(t)
+		}
 	}
-	c := &call{server: s, tunnel: d.tunnel, w: w, r: d.r, start: start, path: d.r.URL.Path, bind: s.bind(d.tunnel)}
-	c.run()
 }
 
 func frontOf(r *http.Request) *frontConn {
@@ -82,17 +99,15 @@ func (s *Server) refuseDirect(w http.ResponseWriter, r *http.Request, err error,
 			path = "/" + path
 		}
 	}
-	if a.code == codeShuttingDown {
+	if a.code == codeShuttingDown || errors.Is(err, errUploadStalled) {
 		w.Header().Set("Connection", "close")
 	}
-	writeAnswer(w, a, formOf(path, false))
+	f := formOf(path, false)
+	writeAnswer(w, a, f, s.bayeuxOf(w, r, f)...)
 	s.logConnect(r, a, time.Since(start))
 }
 
 func (s *Server) judgeDirect(r *http.Request) (direct, error) {
-	if s.tunnels.ending() {
-		return direct{}, errShuttingDown
-	}
 	if r.URL.IsAbs() {
 		return s.absolute(r)
 	}
@@ -104,6 +119,9 @@ func (s *Server) absolute(r *http.Request) (direct, error) {
 	port := r.URL.Port()
 	if !frontOf(r).private() {
 		return direct{}, errPlaintext
+	}
+	if r.URL.User != nil { // RFC 9110, section 4.2.4.
+		return direct{}, &access.RefusalError{Code: access.BadRequest, Message: "the URL has a user: show a client's credentials in Proxy-Authorization"}
 	}
 	if r.URL.Scheme != "http" || port != "" && port != "80" {
 		return direct{}, &access.RefusalError{Code: access.HostNotAllowed,
@@ -197,6 +215,9 @@ func (s *Server) identifyBase(r *http.Request, snap *registry.Snapshot, path str
 		bearer = secret.NewText(strings.TrimSpace(token))
 	case len(r.Header["X-Sfdc-Session"]) == 1:
 		bearer = secret.NewText(r.Header["X-Sfdc-Session"][0])
+	case s.certified(snap, from): // That is enough, and what stands in the body is for show.
+		id, err := s.identify.Identify(ctx, snap, access.Credentials{}, from)
+		return id, "", err
 	case isSOAP(path):
 		creds, session, err := carriedBySOAP(r, path)
 		if err != nil {
@@ -207,9 +228,6 @@ func (s *Server) identifyBase(r *http.Request, snap *registry.Snapshot, path str
 			return id, creds.Org, err
 		}
 		bearer = session
-	case s.certified(snap, from): // That is enough.
-		id, err := s.identify.Identify(ctx, snap, access.Credentials{}, from)
-		return id, "", err
 	default:
 		if kind, ok := virtual.Endpoint(path); ok && kind == virtual.Token {
 			creds, err := carriedByForm(r)
@@ -221,6 +239,10 @@ func (s *Server) identifyBase(r *http.Request, snap *registry.Snapshot, path str
 				return id, creds.Org, err
 			}
 		}
+	}
+	if !isOurs(bearer) && s.certified(snap, from) { // A token of the client's own is dropped, as in a tunnel.
+		id, err := s.identify.Identify(ctx, snap, access.Credentials{}, from)
+		return id, "", err
 	}
 	if claim, ok := s.placeholders.Open(bearer.Reveal()); ok {
 		id, ok := s.identify.ByStamp(snap, claim.Client, claim.ClientStamp, from)
@@ -235,6 +257,11 @@ func (s *Server) identifyBase(r *http.Request, snap *registry.Snapshot, path str
 	return id, creds.Org, err
 }
 
+// isOurs reports whether a text may be a credential of sallyport's: no session of Salesforce's has these forms.
+func isOurs(t secret.Text) bool {
+	return virtual.IsPlaceholder(t.Reveal()) || registry.IsGenerated(t) || strings.Contains(t.Reveal(), ":")
+}
+
 // certified reports whether the caller has shown a certificate of some client's.
 func (s *Server) certified(snap *registry.Snapshot, from access.Caller) bool {
 	_, found, refusal := s.identify.ByCertificate(snap, from.Chain)
@@ -244,15 +271,23 @@ func (s *Server) certified(snap *registry.Snapshot, from access.Caller) bool {
 // carriedBySOAP returns what a SOAP request carries: a session, or a login's user and password. What it reads of the
 // body it puts back.
 func carriedBySOAP(r *http.Request, path string) (creds access.Credentials, session secret.Text, err error) {
-	if coding := r.Header["Content-Encoding"]; len(coding) > 0 && !strings.EqualFold(coding[0], "identity") {
-		return creds, session, &access.RefusalError{Code: access.ProxyAuthRequired,
-			Message: "the session is in a compressed envelope: show Basic credentials, or send the envelope as it is"}
-	}
-	if r.Body == nil {
+	if r.Body == nil || r.Body == http.NoBody {
 		return creds, session, errSOAPMethod
 	}
-	head, err := soap.Read(r.Body)
-	defer func() { r.Body = &putBack{io.MultiReader(bytes.NewReader(head.Raw), r.Body), r.Body} }()
+	src, seen := r.Body, &bytes.Buffer{}
+	if coding := r.Header["Content-Encoding"]; len(coding) > 0 && !strings.EqualFold(coding[0], "identity") {
+		if !isGzip(coding) {
+			return creds, session, errSOAPCoding
+		}
+		// What is read is put back as it came. It is bounded: gzip may hold any number of empty blocks.
+		if src, err = newUnzipper(&putBack{io.TeeReader(io.LimitReader(r.Body, 4*soap.MaxHead), seen), r.Body}); err != nil {
+			return creds, session, err
+		}
+	} else {
+		src = &putBack{io.TeeReader(r.Body, seen), r.Body}
+	}
+	defer func() { r.Body = &putBack{io.MultiReader(seen, r.Body), r.Body} }()
+	head, err := soap.Read(src)
 	var wrong *soap.Error
 	switch {
 	case err == nil:
@@ -261,7 +296,7 @@ func carriedBySOAP(r *http.Request, path string) (creds access.Credentials, sess
 	case !errors.As(err, &wrong) || wrong.Kind != soap.NoSession || !isLogin(path, head.Operation.Local):
 		return creds, session, soapRefusal(err)
 	}
-	more, err := io.ReadAll(io.LimitReader(r.Body, soap.MaxHead))
+	more, err := io.ReadAll(io.LimitReader(src, soap.MaxHead))
 	head.Raw = append(head.Raw[:len(head.Raw):len(head.Raw)], more...)
 	if err != nil {
 		return creds, session, soapRefusal(err)
@@ -285,7 +320,7 @@ func carriedByForm(r *http.Request) (access.Credentials, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<10+1)) // As much as the endpoint takes, which says what is too much.
 	if err != nil {
-		return access.Credentials{}, errors.Join(errUploadBroke, err)
+		return access.Credentials{}, soapRefusal(err)
 	}
 	again := r.Clone(r.Context())
 	again.Body = io.NopCloser(bytes.NewReader(body))
@@ -302,17 +337,15 @@ func carriedByForm(r *http.Request) (access.Credentials, error) {
 func (s *Server) directTunnel(r *http.Request, target access.Target, id access.Identity) *tunnel {
 	front := frontOf(r)
 	return &tunnel{Conn: front, server: s, target: target, id: id, parent: remoteParent(r.Header), peer: r.RemoteAddr,
-		local: front.local, direct: true}
+		local: front.local}
 }
 
 // readdressed is r for the target's own authority, at u.
 func readdressed(r *http.Request, target access.Target, u *url.URL) *http.Request {
-	r = r.WithContext(context.WithValue(r.Context(), directKey{}, true))
+	r = r.WithContext(r.Context())
 	r.URL, r.Host = u, target.String()
 	return r
 }
-
-type directKey struct{}
 
 // homeOf is where an org's APIs are: its My Domain.
 func homeOf(s *registry.Snapshot, org *registry.Org) access.Target {

@@ -32,13 +32,6 @@ func (ts *tunnels) enter() bool {
 	return true
 }
 
-// ending reports whether a drain has begun.
-func (ts *tunnels) ending() bool {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	return ts.draining
-}
-
 func (ts *tunnels) leave() { ts.entering.Done() }
 
 // spawn runs f in a goroutine that the drain waits for; false, and f is not run, when all were closed.

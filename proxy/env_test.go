@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/sallyport/sallyport/internal/registry"
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/proxy"
@@ -29,6 +31,9 @@ import (
 const (
 	acme = "acme.my.salesforce.com"
 	data = "/services/data/v65.0/"
+
+	orgID  = "00D000000000001EAA"
+	userID = "005000000000001AAA"
 )
 
 // memory is a registry.Store and registry.Sealer for tests that care about neither.
@@ -132,6 +137,7 @@ func (f *fakeTokens) current(org tokens.OrgID) (tokens.Token, error) {
 	return tokens.Token{
 		Place:  tokens.Place{Epoch: 1, Generation: f.n[org] + 1},
 		Access: secret.NewText(fmt.Sprintf("%s-%d", org, f.n[org]+1)), IssuedAt: f.issuedAt,
+		InstanceURL: "https://" + string(org) + ".my.salesforce.com", OrgID: orgID, UserID: userID,
 	}, nil
 }
 
@@ -214,6 +220,7 @@ type env struct {
 	pem      []byte
 	log      *syncBuffer
 	serving  sync.WaitGroup
+	pubsub   *grpc.Server // Of startGRPC.
 }
 
 // syncBuffer is a buffer that many write to.

@@ -33,9 +33,9 @@ type envelope struct {
 	length int64 // Of the body as it came, decoded; -1 if unknown.
 }
 
-// readEnvelope reads the head of the SOAP request in src. When there is no session to fill, the operation tells whether
-// that is a fault: a login has none.
-func (c *call) readEnvelope(src io.Reader, length int64, zipped bool) (*envelope, error) {
+// readEnvelope reads the head of the SOAP request in src and returns the rest, watched for what the client may not use.
+// When there is no session to fill, the operation tells whether that is a fault: a login has none.
+func (c *call) readEnvelope(src io.ReadCloser, length int64, zipped bool) (io.ReadCloser, error) {
 	if c.r.Method != http.MethodPost {
 		return nil, errSOAPMethod
 	}
@@ -49,11 +49,19 @@ func (c *call) readEnvelope(src io.Reader, length int64, zipped bool) (*envelope
 	case err != nil:
 		return nil, soapRefusal(err)
 	}
+	if c.bind.policy.ScansOperation(head.Operation.Local) {
+		c.scanned = c.bind.policy.ScanXML(&putBack{io.MultiReader(bytes.NewReader(head.Raw), src), src})
+		if _, err := io.CopyN(io.Discard, c.scanned, int64(len(head.Raw))); err != nil {
+			return nil, err
+		}
+		src = c.scanned
+	}
 	e := &envelope{head: head, zipped: zipped, length: length, taken: int64(len(head.Raw))}
 	if !c.server.replay.take(e.taken) {
 		return nil, &access.RefusalError{Code: access.Overloaded, Message: "as much of requests is kept as may be: try again, or raise SALLYPORT_MAX_REPLAY_MEMORY"}
 	}
-	return e, nil
+	c.envelope = e
+	return src, nil
 }
 
 // soapRefusal makes err, of package soap or of the client's upload, an answer.
@@ -65,8 +73,6 @@ func soapRefusal(err error) error {
 		return &access.RefusalError{Code: access.BadRequest, Message: wrong.Error()}
 	case errors.As(err, &refusal):
 		return refusal
-	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
-		return &access.RefusalError{Code: access.BadRequest, Message: "the envelope is said to be gzip and isn't"}
 	}
 	return errors.Join(errUploadBroke, err)
 }
@@ -82,15 +88,61 @@ func (c *call) unzip(src io.ReadCloser) (_ io.ReadCloser, zipped bool, err error
 	switch {
 	case len(coding) == 0, len(coding) == 1 && strings.EqualFold(coding[0], "identity"):
 		return src, false, nil
-	case len(coding) != 1 || !strings.EqualFold(coding[0], "gzip") && !strings.EqualFold(coding[0], "x-gzip"):
+	case !isGzip(coding):
 		return nil, false, errSOAPCoding
 	}
-	z, err := gzip.NewReader(src)
-	if err != nil {
-		return nil, false, soapRefusal(err)
+	z, err := newUnzipper(src)
+	return z, true, err
+}
+
+func isGzip(coding []string) bool {
+	return len(coding) == 1 && (strings.EqualFold(coding[0], "gzip") || strings.EqualFold(coding[0], "x-gzip"))
+}
+
+// unzipper decodes gzip. What isn't gzip is refused; how the sending ended passes as it is.
+type unzipper struct {
+	io.Closer
+	src io.Reader
+	err error // Of src, but its end.
+	z   *gzip.Reader
+}
+
+func newUnzipper(src io.ReadCloser) (*unzipper, error) {
+	u := &unzipper{Closer: src, src: src}
+	var err error
+	if u.z, err = gzip.NewReader(watched{u}); err != nil {
+		return nil, soapRefusal(u.reason(err))
 	}
-	z.Multistream(false) // What Salesforce makes of a second member is not known.
-	return &closing{io.NopCloser(z), func() { _ = src.Close() }}, true, nil
+	u.z.Multistream(false) // What Salesforce makes of a second member is not known.
+	return u, nil
+}
+
+// Read implements io.Reader.
+func (u *unzipper) Read(b []byte) (int, error) {
+	n, err := u.z.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = u.reason(err)
+	}
+	return n, err
+}
+
+func (u *unzipper) reason(err error) error {
+	if u.err != nil {
+		return u.err
+	}
+	return &access.RefusalError{Code: access.BadRequest, Message: "the envelope is said to be gzip and isn't: " + err.Error()}
+}
+
+// watched is the source of an unzipper.
+type watched struct{ *unzipper }
+
+// Read implements io.Reader.
+func (w watched) Read(b []byte) (int, error) {
+	n, err := w.src.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.err = err
+	}
+	return n, err
 }
 
 // with returns rest, the body behind the head, as it is sent with session in its place, and its length.

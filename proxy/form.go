@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
+	"github.com/sallyport/sallyport/proxy/access"
 	"github.com/sallyport/sallyport/proxy/virtual"
+	"github.com/sallyport/sallyport/tokens"
 )
 
 // form is how an API tells errors.
@@ -52,9 +53,12 @@ func formOf(path string, grpc bool) form {
 	return formJSON
 }
 
+// name is a's code as it stands in every form, so that it can be looked for.
+func (a answer) name() string { return "SALLYPORT_" + strings.ToUpper(string(a.code)) }
+
 // render returns the content type and body of a in form f.
 func (a answer) render(f form) (contentType string, body []byte) {
-	name := "SALLYPORT_" + strings.ToUpper(string(a.code))
+	name := a.name()
 	switch f {
 	case formBulk:
 		return "application/xml; charset=UTF-8", fmt.Appendf(nil, `<?xml version="1.0" encoding="UTF-8"?>`+
@@ -68,10 +72,7 @@ func (a answer) render(f form) (contentType string, body []byte) {
 			`xsi:type="sf:UnexpectedErrorFault"><sf:exceptionCode>%[1]s</sf:exceptionCode><sf:exceptionMessage>%[2]s</sf:exceptionMessage>`+
 			`</sf:UnexpectedErrorFault></detail></soapenv:Fault></soapenv:Body></soapenv:Envelope>`, name, escapeXML(a.message))
 	case formCometD:
-		return "application/json;charset=UTF-8", encodeJSON([]any{map[string]any{
-			"successful": false, "error": fmt.Sprintf("%d::%s: %s", a.status, name, a.message),
-			"advice": map[string]string{"reconnect": "none"},
-		}})
+		return "application/json;charset=UTF-8", a.bayeux(readBayeux(nil))
 	case formGRPC:
 		return "application/grpc", nil
 	case formOAuth:
@@ -100,15 +101,18 @@ func escapeXML(s string) string {
 }
 
 // writeAnswer writes a and returns the length of its body. gRPC gets its status in a head without a body, which
-// clients read as trailers.
-func writeAnswer(w http.ResponseWriter, a answer, f form) int {
+// clients read as trailers; CometD's repeats what it answers, messages.
+func writeAnswer(w http.ResponseWriter, a answer, f form, messages ...bayeuxMessage) int {
 	h := w.Header()
 	a.header(h)
 	contentType, body := a.render(f)
+	if len(messages) > 0 {
+		body = a.bayeux(messages)
+	}
 	h.Set("Content-Type", contentType)
 	if f == formGRPC {
-		h.Set("Grpc-Status", strconv.Itoa(a.grpcStatus()))
-		h.Set("Grpc-Message", url.PathEscape(string(a.code)+": "+a.message))
+		h.Set(grpcStatus, strconv.Itoa(a.grpcStatus()))
+		h.Set(grpcText, a.grpcMessage())
 		w.WriteHeader(http.StatusOK)
 		return 0
 	}
@@ -126,7 +130,24 @@ func (a answer) shown() int {
 	return a.status
 }
 
+// grpcMessage is percent-encoded as gRPC over HTTP/2 has it: what is printable stays, since grpc-js decodes no more than
+// decodeURI does.
+func (a answer) grpcMessage() string {
+	var b strings.Builder
+	for _, c := range []byte(a.name() + ": " + a.message) {
+		if c < ' ' || c > '~' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
 func (a answer) grpcStatus() int {
+	if a.code == access.Code(tokens.CodeUpstream) { // What every gRPC client knows a lost connection by.
+		return grpcUnavailable
+	}
 	switch a.status {
 	case http.StatusProxyAuthRequired:
 		return grpcUnauthenticated

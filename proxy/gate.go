@@ -41,7 +41,7 @@ type share struct{ calls, polls *semaphore.Weighted }
 // fails with an overloaded refusal; or with the context's error.
 func (c *call) enter(ctx context.Context) error {
 	gate, own := c.to.state.calls, c.to.share.calls
-	if isCometD(c.path) {
+	if isCometD(c.path) || c.carrier == carrierGRPC { // Both wait for events, for long.
 		gate, own = c.to.state.polls, c.to.share.polls
 	}
 	if !gate.try(own) {

@@ -16,6 +16,7 @@ const (
 	// maxGRPCMessage is the most that a Pub/Sub request may hold (Pub/Sub API, allocations), in bytes, and gRPC's default.
 	maxGRPCMessage = 4 << 20
 	grpcStatus     = "Grpc-Status"
+	grpcText       = "Grpc-Message"
 	grpcDead       = "16" // UNAUTHENTICATED.
 )
 
@@ -32,6 +33,7 @@ var (
 // what it says is sent on. It is read by one goroutine at a time.
 type grpcMessages struct {
 	io.ReadCloser
+	upload  *upload
 	message []byte // What was read of one.
 	ready   []byte // What is to be given.
 	err     error
@@ -53,7 +55,12 @@ func (g *grpcMessages) Read(b []byte) (int, error) {
 // fill reads one message. What it keeps grows with what came, not with what was announced.
 func (g *grpcMessages) fill() error {
 	g.message = g.message[:0]
-	if err := g.more(grpcPrefix); err != nil {
+	g.upload.patient = true // A stream may be silent between messages for as long as it likes.
+	err := g.more(1)
+	if g.upload.patient = false; err == nil {
+		err = g.more(grpcPrefix - 1)
+	}
+	if err != nil {
 		if errors.Is(err, io.EOF) && len(g.message) > 0 {
 			return errGRPCFrame
 		}

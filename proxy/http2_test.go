@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bytes"
 	"crypto/tls"
+	"strings"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -19,7 +20,13 @@ type frames struct {
 
 func (e *env) frames(t *testing.T, settings ...http2.Setting) *frames {
 	t.Helper()
-	c := tls.Client(e.connect(acme+":443"), &tls.Config{RootCAs: e.roots, ServerName: acme, NextProtos: []string{"h2"}})
+	return e.framesTo(t, acme+":443", settings...)
+}
+
+func (e *env) framesTo(t *testing.T, target string, settings ...http2.Setting) *frames {
+	t.Helper()
+	host, _, _ := strings.Cut(target, ":")
+	c := tls.Client(e.connect(target), &tls.Config{RootCAs: e.roots, ServerName: host, NextProtos: []string{"h2"}})
 	if err := c.HandshakeContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}

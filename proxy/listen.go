@@ -76,7 +76,8 @@ func linger(c net.Conn) {
 type frontConn struct {
 	net.Conn
 	local   bool
-	stall   atomic.Int64 // Of a direct request: how long its client may take nothing of the answer; 0: the server's own limit.
+	stall   atomic.Int64           // Of direct requests: how long the client may take nothing of an answer; 0: the server's own limit.
+	direct  atomic.Pointer[tunnel] // Of the one under way.
 	closed  atomic.Bool
 	release func()
 }
@@ -108,12 +109,18 @@ func (c *frontConn) CloseWrite() error { return closeWrite(c.Conn) }
 
 // Write implements net.Conn.
 func (c *frontConn) Write(b []byte) (int, error) {
-	if limit := c.stall.Load(); limit > 0 {
-		if err := c.SetWriteDeadline(time.Now().Add(time.Duration(limit))); err != nil {
-			return 0, err
-		}
+	limit := c.stall.Load()
+	if limit == 0 {
+		return writeOwn(c.Conn, b)
 	}
-	return writeOwn(c.Conn, b)
+	if err := c.SetWriteDeadline(time.Now().Add(time.Duration(limit))); err != nil {
+		return 0, err
+	}
+	n, err := writeOwn(c.Conn, b)
+	if err != nil {
+		return n, err
+	}
+	return n, c.SetWriteDeadline(time.Time{}) // TLS writes by itself too, and Salesforce may take its time.
 }
 
 func closeWrite(c net.Conn) error {

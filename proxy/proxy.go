@@ -193,6 +193,7 @@ func New(o Options) (*Server, error) {
 		WriteTimeout:      frontWriteTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          faults,
+		ConnState:         s.frontState,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, frontKey{}, c)
 		},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/egress"
 	"github.com/sallyport/sallyport/proxy/access"
+	"github.com/sallyport/sallyport/proxy/soap"
 	"github.com/sallyport/sallyport/tokens"
 )
 
@@ -72,6 +73,7 @@ func explain(err error) answer {
 	var refusal *access.RefusalError
 	var token *tokens.Error
 	var busy *egress.BusyError
+	var envelope *soap.Error
 	switch {
 	case errors.As(err, &refusal):
 		return answerOf(refusal.Code, refusal.Message, refusal.RetryAfter)
@@ -82,6 +84,8 @@ func explain(err error) answer {
 		return answerOf(access.Code(token.Code), token.Error(), token.RetryAfter)
 	case errors.As(err, &busy):
 		return answerOf(access.Overloaded, busy.Error(), 0)
+	case errors.As(err, &envelope):
+		return answerOf(access.BadRequest, envelope.Error(), 0)
 	}
 	switch egress.Classify(err) {
 	case egress.ClassAddressNotAllowed:

@@ -13,6 +13,9 @@ import (
 // upload is cut off.
 const bodyWait = 250 * time.Millisecond
 
+// fetched is how much is read at a time by a body's own goroutine.
+const fetched = 16 << 10
+
 var errNoReplay = errors.New("the request's body can't be sent again")
 
 // budget is memory that many share. It is safe for concurrent use.
@@ -37,17 +40,22 @@ type replayBody struct {
 	src    io.Reader
 	max    int64
 	budget *budget
-	read   atomic.Int64
+	// apart has src read by a goroutine of its own, so that an attempt's Read ends with the attempt: HTTP/2 doesn't say that
+	// a connection was lost while a Read waits for a client that has nothing to send.
+	apart bool
+	read  atomic.Int64
 
 	// mu guards the fields below.
 	mu       sync.Mutex
 	kept     []byte
+	fresh    []byte        // What was read last, if apart.
 	taken    int64         // Of the budget.
 	lost     bool          // More was read than could be kept.
 	err      error         // What ended src.
 	reading  bool          // Some attempt reads from src.
 	idle     chan struct{} // Closed when it no longer does; nil where nobody waits for that.
 	last     *attemptBody
+	settled  bool // No other attempt follows: nothing is kept that the last one has had.
 	released bool
 }
 
@@ -112,6 +120,19 @@ func (b *replayBody) failed() error {
 	return nil
 }
 
+// settle says that no other attempt follows, so that a stream keeps no memory for one.
+func (b *replayBody) settle() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.settled = true
+	if b.last.at == b.read.Load() && !b.reading {
+		b.drop()
+	}
+}
+
 // release gives the memory back; a read that is under way does so when it returns.
 func (b *replayBody) release() {
 	if b == nil {
@@ -145,6 +166,11 @@ func (b *replayBody) readAt(at *int64, p []byte, closed <-chan struct{}) (int, e
 			*at += int64(n)
 			b.mu.Unlock()
 			return n, nil
+		case *at < b.read.Load() && *at >= b.read.Load()-int64(len(b.fresh)):
+			n := copy(p, b.fresh[int64(len(b.fresh))-(b.read.Load()-*at):])
+			*at += int64(n)
+			b.mu.Unlock()
+			return n, nil
 		case *at < b.read.Load():
 			b.mu.Unlock()
 			return 0, errNoReplay // What came meanwhile was too much to keep.
@@ -152,6 +178,10 @@ func (b *replayBody) readAt(at *int64, p []byte, closed <-chan struct{}) (int, e
 			err := b.err
 			b.mu.Unlock()
 			return 0, err
+		case !b.reading && b.apart:
+			b.reading = true
+			go b.fetch(b.fresh[:cap(b.fresh)]) // Ends when the client sends on, or with its stream.
+			b.fresh = nil
 		case !b.reading:
 			b.reading = true
 			b.mu.Unlock()
@@ -175,15 +205,33 @@ func (b *replayBody) readOn(at *int64, p []byte) (int, error) {
 	n, err := b.src.Read(p)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.err = err
-	b.read.Add(int64(n))
+	b.got(p[:n], err, at == &b.last.at)
 	*at += int64(n)
-	if n > 0 && !b.lost {
-		if int64(len(b.kept)+n) > b.max || !b.budget.take(int64(n)) {
+	return n, err
+}
+
+// fetch reads from the client into buf, for whichever attempt comes for it.
+func (b *replayBody) fetch(buf []byte) {
+	if len(buf) == 0 {
+		buf = make([]byte, fetched)
+	}
+	n, err := b.src.Read(buf)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fresh = buf[:n]
+	b.got(buf[:n], err, b.last.at == b.read.Load())
+}
+
+// got keeps what was read, as far as it may be and somebody needs it: not when given, of the last attempt. The caller holds mu.
+func (b *replayBody) got(p []byte, err error, given bool) {
+	b.err = err
+	b.read.Add(int64(len(p)))
+	if len(p) > 0 && !b.lost {
+		if b.settled && given || int64(len(b.kept)+len(p)) > b.max || !b.budget.take(int64(len(p))) {
 			b.drop()
 		} else {
-			b.taken += int64(n)
-			b.kept = append(b.kept, p[:n]...)
+			b.taken += int64(len(p))
+			b.kept = append(b.kept, p...)
 		}
 	}
 	if b.released {
@@ -194,13 +242,12 @@ func (b *replayBody) readOn(at *int64, p []byte) (int, error) {
 		close(b.idle)
 		b.idle = nil
 	}
-	return n, err
 }
 
 // attemptBody is what the transport reads and closes. It never closes the client's body.
 type attemptBody struct {
 	body   *replayBody
-	at     int64         // Of the reading goroutine.
+	at     int64         // Guarded by the mu of body.
 	closed chan struct{} // Closed by Close.
 	done   chan struct{} // Closed when it was closed and no Read is under way.
 

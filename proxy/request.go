@@ -37,10 +37,12 @@ type call struct {
 	carrier  carrier
 	// envelope is of a SOAP request, whose session is in the body; else nil.
 	envelope *envelope
+	upload   *upload // What the body is read from; nil without one.
 	body     *replayBody
 	scanned  *access.Scanned
 	gate     *gate // Which it went through; nil before.
 	share    *semaphore.Weighted
+	trailers []string // That the answer announced.
 
 	token    tokens.Token
 	attempts int
@@ -96,6 +98,9 @@ func (c *call) run() {
 
 func (c *call) releaseBody() {
 	c.body.release()
+	if c.upload != nil && c.r.ProtoMajor == 2 {
+		c.upload.stall.forget() // A Read that is under way ends with the stream, and the stream with the handler.
+	}
 	if c.envelope != nil {
 		c.server.replay.give(c.envelope.taken)
 	}
@@ -192,10 +197,7 @@ func plainly(r *http.Request) *access.RefusalError {
 func (c *call) opaque() *access.RefusalError {
 	coding := c.r.Header["Content-Encoding"]
 	if len(coding) == 0 || len(coding) == 1 && strings.EqualFold(coding[0], "identity") || !c.bind.policy.NeedsScan(c.path) {
-		return nil
-	}
-	if c.form == formSOAP {
-		return nil // it is decoded first
+		return nil // An envelope is decoded first.
 	}
 	refusal := &access.RefusalError{Code: access.RequestNotAllowed, Reportable: true,
 		Message: "a compressed body on this path can hide what this client may not use: send it as it is"}
@@ -243,7 +245,7 @@ func (c *call) chooseOrg() *access.RefusalError {
 // supported refuses what this version doesn't carry, and what no API uses.
 func (c *call) supported(grpc bool) *access.RefusalError {
 	switch {
-	case len(c.r.Header["Upgrade"]) > 0:
+	case len(c.r.Header["Upgrade"]) > 0 && !c.offersHTTP2():
 		return errUpgrade
 	case c.r.Method == http.MethodConnect, c.r.Method == http.MethodTrace:
 		return &access.RefusalError{Code: access.BadRequest, Message: "the method " + c.r.Method + " is never forwarded"}
@@ -251,6 +253,13 @@ func (c *call) supported(grpc bool) *access.RefusalError {
 		return errGRPCProto
 	}
 	return nil
+}
+
+// offersHTTP2 reports whether the request would go on in HTTP/2 over plain TCP, as Java's client offers with every first
+// one outside of a tunnel. Not to take the offer is as good (RFC 9110, section 7.8), and it goes no further.
+func (c *call) offersHTTP2() bool {
+	v := c.r.Header["Upgrade"]
+	return frontOf(c.r) != nil && len(v) == 1 && strings.EqualFold(v[0], "h2c")
 }
 
 // rewrite makes c.r what goes upstream: the canonical path, no credential of the client, nothing of this hop. The
@@ -288,37 +297,47 @@ func (c *call) rewrite(path, send string, grpc bool) error {
 	return nil
 }
 
+// limitUpload has r's body, if it has one, read within the limit of uploads. That of a direct request is already.
+func (c *call) limitUpload(r *http.Request) {
+	if c.upload == nil && r.Body != nil && r.Body != http.NoBody {
+		c.upload = newUpload(r.Body, c.w, c.server.opts.StallTimeout)
+		r.Body = c.upload
+	}
+}
+
 func (c *call) wrapBody(out *http.Request) (err error) {
-	var src io.ReadCloser = newUpload(out.Body, c.w, c.server.opts.StallTimeout)
+	c.limitUpload(out)
+	src := out.Body
 	if len(out.Trailer) > 0 {
 		src = passTrailers(out, src)
 	}
 	length, zipped := out.ContentLength, false
 	switch c.carrier {
 	case carrierGRPC:
-		src = &grpcMessages{ReadCloser: src}
+		src = &grpcMessages{ReadCloser: src, upload: c.upload}
 	case carrierSOAP:
 		if src, zipped, err = c.unzip(src); err != nil {
 			return err
 		}
 		if zipped {
-			length = -1
+			length, out.ContentLength = -1, -1
 		}
-	default:
-	}
-	if c.bind.policy.NeedsScan(c.path) {
-		c.scanned = c.bind.policy.Scan(src)
-		src = c.scanned
-	}
-	if c.carrier == carrierSOAP {
-		if c.envelope, err = c.readEnvelope(src, length, zipped); err != nil {
+		if src, err = c.readEnvelope(src, length, zipped); err != nil {
 			return err
 		}
 		if length >= 0 {
 			length -= c.envelope.taken
 		}
+	default:
+		if c.bind.policy.NeedsScan(c.path) {
+			if c.scanned = c.bind.policy.Scan(src); c.carrier == carrierBulk {
+				c.scanned = c.bind.policy.ScanXML(src)
+			}
+			src = c.scanned
+		}
 	}
 	c.body = newReplayBody(src, length, c.server.opts.MaxReplayBody, &c.server.replay)
+	c.body.apart = c.carrier == carrierGRPC
 	out.Body, _ = c.body.next()
 	if out.ProtoMajor == 1 {
 		// Else the server reads the rest of the body before it writes an answer that comes early. HTTP/1.1 can do it.
@@ -342,16 +361,9 @@ func (c *call) wrapBody(out *http.Request) (err error) {
 
 // fail answers err, unless the caller is gone.
 func (c *call) fail(err error) {
-	if c.scanned != nil {
-		if refusal := c.scanned.Refusal(); refusal != nil && !errors.Is(err, context.Canceled) {
-			if !c.bind.policy.Reports() || !refusal.Reportable {
-				err = refusal
-			}
-		}
-	}
-	if errors.Is(c.body.failed(), errUploadStalled) {
+	err = c.reason(err)
+	if errors.Is(err, errUploadStalled) {
 		c.w.Header().Set("Connection", "close")
-		err = errUploadStalled
 	}
 	if gone(c.r.Context(), err) || c.uploadBroke(err) || errors.Is(err, errUploadBroke) {
 		c.abort()
@@ -359,7 +371,22 @@ func (c *call) fail(err error) {
 	a := explain(err)
 	a.base = c.tunnel.base != ""
 	c.status, c.code = a.shown(), a.code
-	c.written = int64(writeAnswer(c.w, a, c.form))
+	c.written = int64(writeAnswer(c.w, a, c.form, c.bayeux()...))
+}
+
+// reason is what lies behind err: what the request's own body was refused for, if it was.
+func (c *call) reason(err error) error {
+	if c.scanned != nil {
+		if refusal := c.scanned.Refusal(); refusal != nil && !errors.Is(err, context.Canceled) {
+			if !c.bind.policy.Reports() || !refusal.Reportable {
+				err = refusal
+			}
+		}
+	}
+	if refusal, ok := errors.AsType[*access.RefusalError](c.body.failed()); ok {
+		err = refusal
+	}
+	return err
 }
 
 // uploadBroke reports whether err is there because the client's own body ended early.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -27,15 +28,11 @@ func (c *call) respond(resp *http.Response) {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // Keeps net/http from guessing one.
 	}
-	announced := len(resp.Trailer)
-	if announced > 0 {
-		names := make([]string, 0, announced)
-		for name := range resp.Trailer {
-			names = append(names, name)
-		}
-		h["Trailer"] = []string{strings.Join(names, ", ")}
+	if len(c.trailers) > 0 {
+		h["Trailer"] = []string{strings.Join(c.trailers, ", ")}
 	}
-	if resp.Body == http.NoBody || c.r.Method == http.MethodHead {
+	// A gRPC status in the head is one of trailers only: nothing may follow it, else clients look for another.
+	if resp.Body == http.NoBody || c.r.Method == http.MethodHead || c.carrier == carrierGRPC && len(resp.Header[grpcStatus]) > 0 {
 		c.begin(resp.StatusCode)
 		c.firstByte = time.Now()
 		return
@@ -47,11 +44,11 @@ func (c *call) respond(resp *http.Response) {
 	if !c.copy(resp) {
 		return
 	}
-	if c.carrier == carrierGRPC && resp.Trailer.Get(grpcStatus) == grpcDead {
+	if c.carrier == carrierGRPC && resp.Trailer.Get(grpcStatus) == grpcDead && !c.token.IssuedAt.After(c.start) {
 		c.replaceLater(c.token) // Not to be sent again: the client has had a part.
 	}
 	for name, values := range resp.Trailer {
-		if len(resp.Trailer) != announced {
+		if len(resp.Trailer) != len(c.trailers) {
 			name = http.TrailerPrefix + name
 		}
 		h[name] = values
@@ -91,7 +88,8 @@ func (c *call) copy(resp *http.Response) bool {
 			c.firstByte = time.Now()
 		}
 		if failed {
-			c.abort()
+			c.cut(err)
+			return false
 		}
 		if err != nil {
 			return true
@@ -103,13 +101,29 @@ func (c *call) copy(resp *http.Response) bool {
 func (c *call) unanswered(err error) {
 	switch {
 	case c.carrier == carrierGRPC: // It is on its way.
-		c.abort()
+		c.cut(err)
+		return
 	case c.lean == nil:
 		clear(c.w.Header())
 	case !c.lean.takeBack():
 		c.abort()
 	}
 	c.fail(fmt.Errorf("the answer of Salesforce broke off before its first byte: %w", err))
+}
+
+// cut ends an answer that broke off behind its head. Of gRPC the trailers say so, as any gRPC client would have it from a
+// connection that was lost; of all else the connection does.
+func (c *call) cut(err error) {
+	if c.carrier != carrierGRPC || c.r.Context().Err() != nil {
+		c.abort()
+	}
+	c.aborted = true
+	a := explain(c.reason(err))
+	c.code = a.code
+	h := c.w.Header()
+	h.Set(http.TrailerPrefix+"Sallyport-Error", string(a.code))
+	h.Set(http.TrailerPrefix+grpcStatus, strconv.Itoa(a.grpcStatus()))
+	h.Set(http.TrailerPrefix+grpcText, a.grpcMessage())
 }
 
 // transfer is what copying needs while it is under way.

@@ -43,6 +43,7 @@ func (c *call) send() (*http.Response, error) {
 			return nil, err
 		}
 		if told == alive {
+			c.body.settle()
 			if resp.StatusCode < http.StatusBadRequest {
 				issue.Used(org.id, token)
 			}
@@ -98,6 +99,11 @@ func (c *call) attempt() (*http.Response, verdict, error) {
 		return nil, alive, err
 	}
 	c.answered = time.Now()
+	// Once something reads ahead, the trailers may come at any time.
+	c.trailers = c.trailers[:0]
+	for name := range resp.Trailer {
+		c.trailers = append(c.trailers, name)
+	}
 	switch {
 	case c.carrier == carrierGRPC:
 		return resp, judgeGRPC(resp, cancel), nil

@@ -28,6 +28,7 @@ type stall struct {
 	w     http.ResponseWriter // Nil between reads and writes.
 	until time.Time
 	fired bool
+	spent bool // It is never begun again.
 }
 
 var stalls = sync.Pool{New: func() any { return new(stall) }}
@@ -36,6 +37,9 @@ var stalls = sync.Pool{New: func() any { return new(stall) }}
 func (s *stall) begin(w http.ResponseWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.spent {
+		return
+	}
 	s.w, s.until = w, time.Now().Add(s.limit)
 	if s.timer == nil {
 		s.timer = time.AfterFunc(s.limit, s.fire)
@@ -44,11 +48,20 @@ func (s *stall) begin(w http.ResponseWriter) {
 	}
 }
 
-// end stops it and reports whether it had run out.
-func (s *stall) end() bool {
-	s.timer.Stop()
+// forget keeps s from looking at its w from now on. A stream of HTTP/2 has none any more once its handler returned.
+func (s *stall) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.w, s.spent = nil, true
+}
+
+// end stops it and reports whether it had run out.
+func (s *stall) end() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	s.w = nil
 	return s.fired
 }
@@ -73,6 +86,8 @@ type upload struct {
 	io.ReadCloser
 	w     http.ResponseWriter
 	stall stall
+	// patient says that the next Read may take any time. It is the reader's.
+	patient bool
 }
 
 func newUpload(body io.ReadCloser, w http.ResponseWriter, limit time.Duration) *upload {
@@ -81,6 +96,9 @@ func newUpload(body io.ReadCloser, w http.ResponseWriter, limit time.Duration) *
 
 // Read implements io.Reader. It fails with errUploadStalled.
 func (u *upload) Read(p []byte) (int, error) {
+	if u.patient {
+		return u.ReadCloser.Read(p)
+	}
 	u.stall.begin(u.w)
 	n, err := u.ReadCloser.Read(p)
 	if u.stall.end() && !errors.Is(err, io.EOF) {

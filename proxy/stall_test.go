@@ -51,24 +51,36 @@ func TestAnUploadThatStalls(t *testing.T) {
 		}
 		wantCut(t)
 	})
-	t.Run("a slow one that goes on", func(t *testing.T) {
+}
+
+// An upload lasts longer than the limit, and each of its parts comes well within it.
+func TestASlowUploadThatGoesOn(t *testing.T) {
+	const limit, pause, parts = time.Second, 50 * time.Millisecond, 30
+	ended := make(chan error, 1)
+	e := start(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		ended <- err
+	}, func(o *proxy.Options) { o.StallTimeout = limit })
+	for _, p := range protocols {
 		pr, pw := io.Pipe()
-		tick := time.NewTicker(40 * time.Millisecond)
-		defer tick.Stop()
-		go func() { // Ends with its eight parts.
-			for range 8 {
+		tick := time.NewTicker(pause)
+		go func() { // Ends with its parts, or when the request fails.
+			defer tick.Stop()
+			for range parts {
 				<-tick.C
-				io.WriteString(pw, "part")
+				if _, err := io.WriteString(pw, "part"); err != nil {
+					return
+				}
 			}
 			pw.Close()
 		}()
-		if r := do(t, e.client("billing", ""), "POST", "https://"+acme+data, pr); r.StatusCode != 200 {
-			t.Errorf("%d %s", r.StatusCode, r.body)
+		if r := do(t, e.client("billing", p), "POST", "https://"+acme+data, pr); r.StatusCode != 200 {
+			t.Errorf("%s: %d %s", p, r.StatusCode, r.body)
 		}
 		if err := <-ended; err != nil {
-			t.Error(err)
+			t.Errorf("%s: %v", p, err)
 		}
-	})
+	}
 }
 
 // endless answers until nobody listens.

@@ -38,7 +38,6 @@ type tunnel struct {
 	peer        string
 	local       bool
 	passthrough bool
-	direct      bool                 // It is no tunnel, but one request outside of any.
 	base        string               // The base URL of a direct request, without a slash at its end; empty for one in absolute form.
 	upstream    net.Conn             // Of a passthrough tunnel; nil to intercept.
 	refusal     *access.RefusalError // Why every request inside is refused; nil usually.

@@ -15,12 +15,17 @@ import (
 	"github.com/sallyport/sallyport/tokens"
 )
 
-var errInvalidate = &access.RefusalError{Code: access.RequestNotAllowed,
-	Message: "invalidateSessions ends sessions, and the org's is every client's: sallyport lets no client end it"}
+var (
+	errInvalidate = &access.RefusalError{Code: access.RequestNotAllowed,
+		Message: "invalidateSessions ends sessions, and the org's is every client's: sallyport lets no client end it"}
+	errNoLogin = &access.RefusalError{Code: access.RequestNotAllowed,
+		Message: "this API mints or ends a session here: sallyport answers login and logout of /services/Soap/u/NN.N and c/NN.N only"}
+)
 
 // virtually answers a request to an endpoint that mints, ends or shows sessions, by placeholders: none of it reaches
 // Salesforce.
 func (c *call) virtually() {
+	c.limitUpload(c.r)
 	switch c.endpoint {
 	case virtual.Token:
 		request, wrong := virtual.ParseToken(c.r)
@@ -73,25 +78,34 @@ func (c *call) giveToken(request virtual.TokenRequest) {
 	c.write(http.StatusOK, kind, body)
 }
 
+// endsOrMints reports whether an operation of a SOAP API of Salesforce's own ends or mints a session. Of an org's web
+// services an operation of that name is the org's.
+func endsOrMints(path, operation string) bool {
+	return hasPrefixFold(path, "/services/Soap/") && !hasPrefixFold(path, "/services/Soap/class/") &&
+		(operation == "login" || operation == "logout" || operation == "invalidateSessions")
+}
+
 // virtualSession answers SOAP's login and logout; false for any other request.
 func (c *call) virtualSession() bool {
 	if c.envelope == nil {
 		return false
 	}
-	service, ok := virtual.SOAP(c.path)
-	if !ok {
+	operation := c.envelope.head.Operation.Local
+	if !endsOrMints(c.path, operation) {
 		return false
 	}
-	switch c.envelope.head.Operation.Local {
+	service, ok := virtual.SOAP(c.path)
+	if !ok {
+		c.fail(errNoLogin)
+		return true
+	}
+	switch operation {
 	case "logout":
 		c.write(http.StatusOK, virtual.SOAPContentType, virtual.RenderLogout(service))
 		return true
 	case "invalidateSessions":
 		c.fail(errInvalidate)
 		return true
-	case "login":
-	default:
-		return false
 	}
 	token, err := c.server.opts.Tokens.Token(c.r.Context(), c.to.state.id)
 	if err != nil {
@@ -130,13 +144,16 @@ func (c *call) introspect(claim virtual.Claim) virtual.Introspection {
 
 // addresses are where the client finds the org's instance and the identity of its user.
 func (c *call) addresses(token tokens.Token) (instance, identity string) {
-	login := "https://login.salesforce.com"
-	if isSandbox(token.InstanceURL) {
-		login = "https://test.salesforce.com"
-	}
 	instance = token.InstanceURL
 	if instance == "" {
-		instance = "https://" + c.tunnel.target.String()
+		home := homeOf(c.bind.snap, c.to.org)
+		if instance = "https://" + home.Host; home.Port != 443 {
+			instance = "https://" + home.String()
+		}
+	}
+	login := "https://login.salesforce.com"
+	if isSandbox(instance) {
+		login = "https://test.salesforce.com"
 	}
 	if c.tunnel.base != "" {
 		instance, login = c.tunnel.base, c.tunnel.base

@@ -1,5 +1,5 @@
-// Runs a round again and again until the file $STOP is there, and prints one
-// line of JSON a round.
+// Runs a round again and again until the file $STOP is there, or once with $ONCE,
+// and prints one line of JSON a round.
 import { existsSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -9,12 +9,20 @@ export async function loop(round) {
     try {
       await round();
     } catch (e) {
-      said = { ok: false, error: [e, e?.cause].filter(Boolean).map((x) => x.stack ?? String(x)).join(' / ').slice(0, 900) };
+      said = { ok: false, error: causes(e).map((x) => (x.stack ?? String(x)).slice(0, 600)).join(' / ') };
     }
     console.log(JSON.stringify(said));
+    if (process.env.ONCE) break;
     await pause(300);
   }
   process.exit(0);
+}
+
+// causes are an error, its cause, the cause's cause: what console.error shows.
+function causes(e) {
+  const all = [];
+  for (; e && all.length < 5; e = e.cause) all.push(e);
+  return all;
 }
 
 export function expect(is, what) {

@@ -10,6 +10,7 @@ type program struct {
 	least   int  // rounds
 	unnamed bool // it gets no proxy variables
 	proxied bool // it can't be run without sallyport
+	signsIn bool // its first round does nothing else
 }
 
 func none(*site) []string { return nil }
@@ -48,7 +49,7 @@ var programs = []program{
 		return append(trustNode(s), "DUMMY_CLIENT_ID="+s.dummy.clientID, "DUMMY_CLIENT_SECRET="+s.dummy.clientSecret, "DUMMY_REFRESH_TOKEN="+s.dummy.refreshToken)
 	}, least: 5, proxied: true},
 	{name: "salesforce-core", command: node("sfcore/core.mjs"), env: trustNode, least: 5},
-	{name: "sf", command: script("sfcli/round.sh"), least: 4, env: func(s *site) []string {
+	{name: "sf", command: script("sfcli/round.sh"), least: 4, signsIn: true, env: func(s *site) []string {
 		return append(trustNode(s), "PATH="+filepath.Join(s.npm, ".bin")+":"+filepath.Dir(s.node)+":/usr/bin:/bin", "SF_DISABLE_TELEMETRY=true", "SF_AUTOUPDATE_DISABLE=true",
 			"SF_SKIP_NEW_VERSION_CHECK=true", "SF_USE_GENERIC_UNIX_KEYCHAIN=true", "SF_ORG_API_VERSION=65.0")
 	}},

@@ -28,3 +28,6 @@ func (e *Egress) Age(d time.Duration) {
 		p.Store(&a)
 	}
 }
+
+// PingAfter is pingAfter.
+const PingAfter = pingAfter

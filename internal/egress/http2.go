@@ -15,8 +15,9 @@ const (
 	protoHTTP1 = "http/1.1"
 	protoHTTP2 = "h2"
 	// pingAfter is how long an HTTP/2 connection may be silent before it is asked whether it lives, and pingFor how long
-	// it has to answer: a stream may be silent for minutes.
-	pingAfter = 30 * time.Second
+	// it has to answer. The Pub/Sub API itself breaks the silence of a stream within 270 s, and gRPC servers end the
+	// connection of a client that asks more often than every 5 minutes (gRPC, keepalive.md: ENHANCE_YOUR_CALM).
+	pingAfter = 5*time.Minute + 10*time.Second
 	pingFor   = 15 * time.Second
 )
 
@@ -43,7 +44,7 @@ func (e *Egress) newHTTP2(source netip.Addr) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP2(true)
 	secure := e.tls[source].Clone()
-	secure.NextProtos = []string{protoHTTP2}
+	secure.NextProtos = []string{protoHTTP2, protoHTTP1} // So that a server without HTTP/2 answers what it has, and not with an alert.
 	secure.ClientSessionCache = tls.NewLRUClientSessionCache(64)
 	return &http.Transport{
 		Proxy:     nil,

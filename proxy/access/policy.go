@@ -80,7 +80,7 @@ func (p *Policy) Check(r Request) *RefusalError {
 		return report("a composite, batch or graph request can hold any method and path, which this client may not use: " +
 			"composite: true allows it")
 	}
-	if under(r.Path, "/services/Soap/s/") && !p.apexSOAP {
+	if foldUnder(r.Path, "/services/Soap/s") && !p.apexSOAP {
 		return report("the Apex SOAP API can run any code: allow: [%s] on the client allows it", registry.AllowApexSOAP)
 	}
 	if p.secrets && p.execute {
@@ -105,7 +105,7 @@ func (p *Policy) checkNames(r Request) *RefusalError {
 	}
 	var s scanner
 	for i := range len(r.RawQuery) {
-		if n := s.feed(r.RawQuery[i]); n != none && !p.mayUse(n) {
+		if n := s.feed(r.RawQuery[i]); n != none && n != comment && !p.mayUse(n) {
 			return p.refuseName(n)
 		}
 	}
@@ -120,7 +120,7 @@ func (p *Policy) mayUse(n name) bool {
 		return p.oauth
 	case executeAnonymous:
 		return p.execute
-	case cdata:
+	case cdata, comment:
 		return p.secrets
 	default:
 		return false
@@ -138,6 +138,8 @@ func (p *Policy) refuseName(n name) *RefusalError {
 			"or one of the client's paths: what it leads to can't be judged")
 	case cdata:
 		return report("a CDATA section can hide a name that this client may not use: write the text without one")
+	case comment:
+		return report("an XML comment can hide a name that this client may not use: leave it out")
 	default:
 	}
 	return report("%s can reveal a session: allow: [%s] on the client allows it", sensitive[n].written, sensitive[n].written)

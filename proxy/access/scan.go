@@ -15,9 +15,10 @@ const (
 	executeAnonymous
 	appsOAuth
 	oauth2
-	cdata // hides what XML says
-	names // How many there are.
-	none  = names
+	cdata   // hides what XML says
+	comment // parts what XML says in one
+	names   // How many there are.
+	none    = names
 
 	reference = names + 1 // In the path of a sub-request, see references.
 )
@@ -30,6 +31,7 @@ var sensitive = [names]struct{ written, lower string }{
 	appsOAuth:        {"apps/oauth", "/apps/oauth"},
 	oauth2:           {"services/oauth2", "/services/oauth2/"},
 	cdata:            {"CDATA", "<![cdata["},
+	comment:          {"an XML comment", "<!--"},
 }
 
 // scanner finds the sensitive names in a stream of bytes, whatever their case and even if parts of them are
@@ -236,10 +238,31 @@ func (p *Policy) Scan(body io.ReadCloser) *Scanned {
 	return &Scanned{body: body, policy: p}
 }
 
+// ScanXML is Scan for what XML says: of a Bulk job, or of a SOAP call for which [Policy.ScansOperation] holds. Only names
+// of objects and operations count there, and what hides one.
+func (p *Policy) ScanXML(body io.ReadCloser) *Scanned {
+	return &Scanned{body: body, policy: p, xml: true}
+}
+
+// ScansOperation reports whether a SOAP call of that operation can name what p doesn't allow. Those that write records
+// or metadata can't: what stands in them is data.
+func (p *Policy) ScansOperation(operation string) bool {
+	if p.secrets && p.execute {
+		return false
+	}
+	switch operation {
+	case "create", "update", "upsert", "merge", "convertLead", "process", "sendEmail", "sendEmailMessage", "setPassword",
+		"deploy", "createMetadata", "updateMetadata", "upsertMetadata", "login", "logout":
+		return false
+	}
+	return true
+}
+
 // Scanned is a body that is scanned while it is read, by one goroutine at a time.
 type Scanned struct {
 	body    io.ReadCloser
 	policy  *Policy
+	xml     bool
 	scan    scanner
 	refusal atomic.Pointer[RefusalError]
 }
@@ -249,6 +272,17 @@ func (s *Scanned) Refusal() *RefusalError { return s.refusal.Load() }
 
 // enforced reports whether a refusal ends the reading: not in report mode.
 func (s *Scanned) enforced(r *RefusalError) bool { return !s.policy.report || !r.Reportable }
+
+// counts reports whether n means anything where it was found.
+func (s *Scanned) counts(n name) bool {
+	switch n {
+	case comment:
+		return s.xml
+	case authSession, oauthToken, executeAnonymous, cdata:
+		return true
+	}
+	return !s.xml
+}
 
 // Close implements io.Closer.
 func (s *Scanned) Close() error { return s.body.Close() }
@@ -261,7 +295,7 @@ func (s *Scanned) Read(b []byte) (int, error) {
 	n, err := s.body.Read(b)
 	for i := range n {
 		hit := s.scan.feed(b[i])
-		if hit == none || s.policy.mayUse(hit) || hit == reference && s.policy.fixed(s.scan.refs.text()) {
+		if hit == none || !s.counts(hit) || s.policy.mayUse(hit) || hit == reference && s.policy.fixed(s.scan.refs.text()) {
 			continue
 		}
 		r := s.policy.refuseName(hit)

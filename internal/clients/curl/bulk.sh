@@ -1,7 +1,15 @@
 # A job of Bulk API 1.0, in XML and CSV, and one in JSON. loop.sh runs it.
 # shellcheck shell=bash
 async=$INSTANCE_URL/services/async/65.0/job
-call() { curl -fsS --max-time 60 -H "X-SFDC-Session: $ACCESS_TOKEN" "$@"; }
+# call prints an answer, or on stderr one that is an error.
+call() {
+	local said
+	said=$(curl -sS --fail-with-body --max-time 60 -H "X-SFDC-Session: $ACCESS_TOKEN" "$@") || {
+		printf '%s\n' "$said" >&2
+		return 22
+	}
+	printf '%s\n' "$said"
+}
 field() { grep -o "<$1>[^<]*" | head -1 | cut -d'>' -f2; }
 
 open='<?xml version="1.0" encoding="UTF-8"?><jobInfo xmlns="http://www.force.com/2009/06/asyncapi/dataload"><operation>insert</operation><object>Account</object><contentType>CSV</contentType></jobInfo>'

@@ -1,9 +1,17 @@
 # REST by HTTP/1.1 and HTTP/2. loop.sh runs it.
 # shellcheck shell=bash
 api=$INSTANCE_URL/services/data/v65.0
-call() { curl -fsS --max-time 60 -H "Authorization: Bearer $ACCESS_TOKEN" "$@"; }
+# call prints an answer, or on stderr one that is an error.
+call() {
+	local said
+	said=$(curl -sS --fail-with-body --max-time 60 -H "Authorization: Bearer $ACCESS_TOKEN" "$@") || {
+		printf '%s\n' "$said" >&2
+		return 22
+	}
+	printf '%s\n' "$said"
+}
 
-curl -fsS --max-time 60 "$INSTANCE_URL/services/data/" | grep -q '"version":"65.0"'
+call "$INSTANCE_URL/services/data/" | grep -q '"version":"65.0"'
 for version in --http1.1 --http2; do
 	call $version "$api/query?q=SELECT+Id,Name+FROM+Account+LIMIT+5" | grep -q '"totalSize":5'
 	id=$(call $version -H 'Content-Type: application/json' -d '{"Name":"Acme"}' "$api/sobjects/Account" | grep -o '001[A-Za-z0-9]*')

@@ -57,6 +57,9 @@ class Client {
                 said = "{\"ok\":false,\"error\":\"" + String.valueOf(e).replaceAll("[^\\w .,:;/=()!-]", " ") + "\"}";
             }
             System.out.println(said);
+            if (System.getenv("ONCE") != null) {
+                break;
+            }
             Thread.sleep(300);
         }
         System.exit(0);

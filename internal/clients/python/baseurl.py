@@ -11,14 +11,16 @@ session.auth = (os.environ["SALLYPORT_CLIENT"], os.environ["SALLYPORT_CLIENT_SEC
 base = os.environ["BASE_URL"]
 
 
+def ok(r):
+    assert r.ok, f"{r.status_code} {r.text}"
+    return r
+
+
 def go():
-    r = session.get(base + "/services/data/v65.0/query", params={"q": "SELECT Id FROM Account LIMIT 2500"}, timeout=60)
-    r.raise_for_status()
-    more = session.get(base + r.json()["nextRecordsUrl"], timeout=60)
-    more.raise_for_status()
+    r = ok(session.get(base + "/services/data/v65.0/query", params={"q": "SELECT Id FROM Account LIMIT 2500"}, timeout=60))
+    more = ok(session.get(base + r.json()["nextRecordsUrl"], timeout=60))
     assert len(r.json()["records"]) + len(more.json()["records"]) == 2500
-    made = session.post(base + "/services/data/v65.0/sobjects/Account", json={"Name": "Acme"}, timeout=60)
-    assert made.status_code == 201, made.text
+    ok(session.post(base + "/services/data/v65.0/sobjects/Account", json={"Name": "Acme"}, timeout=60))
 
 
 loop.run(go)

@@ -1,4 +1,4 @@
-"""Runs a round again and again until the file $STOP is there."""
+"""Runs a round again and again until the file $STOP is there, or once with $ONCE."""
 import json
 import os
 import sys
@@ -13,5 +13,7 @@ def run(do):
         except Exception as e:
             said = {"ok": False, "error": f"{type(e).__name__}: {e}"[:600]}
         print(json.dumps(said), flush=True)
+        if os.environ.get("ONCE"):
+            break
         time.sleep(0.3)
     sys.exit(0)

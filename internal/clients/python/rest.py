@@ -12,7 +12,8 @@ session.headers["Authorization"] = "Bearer " + os.environ["ACCESS_TOKEN"]
 
 
 def ok(r):
-    r.raise_for_status()
+    if not r.ok:
+        raise requests.HTTPError(f"{r.status_code} {r.reason} for {r.url}: {r.text}", response=r)
     return r
 
 
