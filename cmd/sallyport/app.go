@@ -51,6 +51,7 @@ type app struct {
 	broker  *tokens.Broker
 	ca      *authority
 	proxy   *proxy.Server
+	desk    *egressDesk
 	admin   *admin.Server
 	cert    *certificate // of https:// listeners, nil without
 	callers *clientCerts // of https:// listeners, nil unless they ask

@@ -30,6 +30,7 @@ type commands struct {
 	Grant       grantCmd       `cmd:"" help:"Authorise an org, look after its grant, end it."`
 	Exchanges   exchangesCmd   `cmd:"" help:"Show the history of token exchanges and races."`
 	Explain     explainCmd     `cmd:"" help:"Tell the story of an org's last exchanges: who asked, who won the race, who waited, what Salesforce answered."`
+	Egress      egressCmd      `cmd:"" help:"The addresses that calls leave by: what to register with Salesforce, proofs, strangers."`
 	Doctor      doctorCmd      `cmd:"" help:"Check a deployment: what is wrong and how to mend it. Exit code 1 when something is."`
 	Store       storeCmd       `cmd:"" help:"The store of grants."`
 	CA          caCmd          `cmd:"" name:"ca" help:"The interception CA that clients trust."`

@@ -18,6 +18,11 @@ func observeEgress(m metric.Meter, out *egress.Egress) error {
 	if err != nil {
 		return err
 	}
+	attested, err := m.Float64ObservableGauge("sallyport.egress.attested.time", metric.WithUnit("s"),
+		metric.WithDescription("When an echo last answered for a source address, in seconds since 1970."))
+	if err != nil {
+		return err
+	}
 	_, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for _, at := range out.Attestations() {
 			v := int64(0)
@@ -29,9 +34,12 @@ func observeEgress(m metric.Meter, out *egress.Egress) error {
 				kv = append(kv, attr.EgressAddress.String(at.Public.String()))
 			}
 			o.ObserveInt64(verified, v, metric.WithAttributes(kv...))
+			if !at.At.IsZero() {
+				o.ObserveFloat64(attested, float64(at.At.UnixMilli())/1000, metric.WithAttributes(attr.EgressSource.String(sourceName(at.Source)), attr.EgressEcho.String(at.Echo)))
+			}
 		}
 		return nil
-	}, verified)
+	}, verified, attested)
 	return err
 }
 

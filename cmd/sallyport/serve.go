@@ -69,8 +69,11 @@ func (a *app) startAdmin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if a.desk, err = a.newEgressDesk(); err != nil {
+		return err
+	}
 	a.admin, err = admin.New(admin.Options{
-		Registry: a.reg, Grants: a.broker, Enroller: a.broker, Ender: a.broker, History: a.store, CA: a.ca,
+		Registry: a.reg, Grants: a.broker, Enroller: a.broker, Ender: a.broker, History: a.store, CA: a.ca, Egress: a.desk,
 		Ready: a.ready, Checks: a.checks, Metrics: a.tel.Metrics,
 		Hosts:   a.adminTC.names(),
 		ServeV1: a.c.AdminListen.Loopback() || a.adminTC != nil, Token: token, Logger: a.log,
@@ -114,7 +117,8 @@ func (a *app) run(ctx context.Context) error {
 		a.log.Warn("files aren't watched: send SIGHUP after a change", "error", err)
 	}
 	var looking sync.WaitGroup
-	looking.Go(func() { a.out.KeepAttesting(watching, a.broker.Reconfigure) }) // ends with watching
+	looking.Go(func() { a.out.KeepAttesting(watching, a.desk.attested) }) // ends with watching
+	looking.Go(func() { a.desk.watchLogins(watching) })                   // ends with watching
 	if a.shared != nil {
 		looking.Go(func() { a.guard(watching) })  // ends with watching
 		looking.Go(func() { a.listen(watching) }) // ends with watching
@@ -279,7 +283,7 @@ func (a *app) ready(context.Context) admin.Readiness {
 	if !a.serving.Load() {
 		return admin.Readiness{Status: admin.StatusUnready, Reasons: []string{"starting or draining"}}
 	}
-	r := admin.Readiness{Status: admin.StatusOK, Reasons: []string{}}
+	r := admin.Readiness{Status: admin.StatusOK, Reasons: []string{}, Egress: a.desk.Ways().Sources}
 	degraded := func(format string, args ...any) {
 		r.Status, r.Reasons = admin.StatusDegraded, append(r.Reasons, fmt.Sprintf(format, args...))
 	}

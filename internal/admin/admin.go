@@ -26,7 +26,7 @@ const (
 	maxInFlight    = 64
 )
 
-// Options of a [Server]. Checks, Hosts, Metrics and Logger may be left out; Token is required with ServeV1.
+// Options of a [Server]. Egress, Checks, Hosts, Metrics and Logger may be left out; Token is required with ServeV1.
 type Options struct {
 	Registry Registry
 	Grants   Grants
@@ -34,6 +34,8 @@ type Options struct {
 	Ender    Ender
 	History  History
 	CA       CA
+	// Egress tells about the ways out; nil: its paths answer 404.
+	Egress Egress
 	// Ready tells whether this process can serve somebody. It must be cheap and not wait for a store.
 	Ready func(context.Context) Readiness
 	// Checks are the doctor's findings about what this package doesn't see: store, keys, clocks, CA, addresses.

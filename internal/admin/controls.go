@@ -25,9 +25,9 @@ func Controls(orgs []Org) []Finding {
 		hidden("control: 30-day idle limit", "no answer of Salesforce tells it; the heartbeat keeps idle grants below it",
 			inSetup+"Limit Idle Refresh Token TTL to 30 Days"),
 		hidden("control: refresh token IP allowlist", "no answer of Salesforce tells it until an address is refused",
-			inSetup+"Enforce Refresh Token IP Allowlist, with sallyport's egress addresses"),
+			inSetup+"Enforce Refresh Token IP Allowlist, with the ranges that sallyport egress plan tells"),
 		hidden("control: refresh token IP monitoring", "it is a practice, not a setting",
-			"compare LoginHistory.SourceIp of each integration user with sallyport's egress addresses, and alert on any other"),
+			"sallyport egress watch compares LoginHistory.SourceIp of each integration user with the known addresses; serve does so daily where SALLYPORT_EGRESS_ALLOWED is set"),
 	}
 }
 

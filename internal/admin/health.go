@@ -16,13 +16,15 @@ const (
 type Readiness struct {
 	Status  string   `json:"status"`
 	Reasons []string `json:"reasons"` // sentences for people; never a secret
+	// Egress is each source address with its standing, since when and by whose word.
+	Egress []EgressSource `json:"egress,omitempty"`
 }
 
 // Waiting answers for a process that can't serve anybody yet, and says why: it
 // is alive, and not ready.
 func Waiting(why string) http.Handler {
 	mux := http.NewServeMux()
-	health(mux, func(context.Context) Readiness { return Readiness{StatusUnready, []string{why}} })
+	health(mux, func(context.Context) Readiness { return Readiness{Status: StatusUnready, Reasons: []string{why}} })
 	return mux
 }
 

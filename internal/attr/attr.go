@@ -29,10 +29,16 @@ const (
 	EgressSource   = attribute.Key("sallyport.egress.source")
 	EgressStanding = attribute.Key("sallyport.egress.standing")
 	EgressAddress  = attribute.Key("sallyport.egress.address")
+	EgressEcho     = attribute.Key("sallyport.egress.echo")
 	Attempts       = attribute.Key("sallyport.attempts")
 	SubjectKind    = attribute.Key("sallyport.introspect.subject")
 	Active         = attribute.Key("sallyport.introspect.active")
+
+	EgressAttestedAt = attribute.Key("sallyport.egress.attested_at")
 )
+
+// MetricStrangers counts logins that Salesforce recorded from an address that is neither registered nor sallyport's.
+const MetricStrangers = "sallyport.egress.strangers"
 
 // Values of [NearMiss].
 const (
@@ -61,4 +67,6 @@ const (
 	SpanToken      = "salesforce.token"
 	SpanIntrospect = "salesforce.introspect"
 	SpanCommit     = "store.commit"
+	SpanAttest     = "egress.attest"
+	SpanLogins     = "salesforce.logins"
 )

@@ -25,6 +25,8 @@ func (s *Sim) query(base, tail string) func(http.ResponseWriter, *call, *access)
 		case strings.EqualFold(q.kind, "ScratchOrgInfo"): // exists in Dev Hubs only
 			stamp(w, a)
 			restError(w, c, http.StatusBadRequest, "INVALID_TYPE", "sObject type 'ScratchOrgInfo' is not supported.")
+		case strings.EqualFold(q.kind, loginHistory):
+			s.logins(w, c, a, base, q)
 		case c.URL.Query().Get("columns") == "true":
 			answerJSON(w, c, a, http.StatusOK, marshal(q.columns()))
 		default:
