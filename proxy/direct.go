@@ -274,7 +274,8 @@ func carriedBySOAP(r *http.Request, path string) (creds access.Credentials, sess
 	if r.Body == nil || r.Body == http.NoBody {
 		return creds, session, errSOAPMethod
 	}
-	src, seen := r.Body, &bytes.Buffer{}
+	var src io.ReadCloser
+	seen := &bytes.Buffer{}
 	if coding := r.Header["Content-Encoding"]; len(coding) > 0 && !strings.EqualFold(coding[0], "identity") {
 		if !isGzip(coding) {
 			return creds, session, errSOAPCoding
@@ -325,12 +326,12 @@ func carriedByForm(r *http.Request) (access.Credentials, error) {
 	again := r.Clone(r.Context())
 	again.Body = io.NopCloser(bytes.NewReader(body))
 	r.Body = &putBack{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
-	request, wrong := virtual.ParseToken(again)
-	if wrong != nil {
-		return access.Credentials{}, nil // The endpoint says what, to a caller that is known.
+	var creds access.Credentials
+	if request, wrong := virtual.ParseToken(again); wrong == nil { // Else the endpoint says what, to a caller that is known.
+		creds.Name, creds.Org, _ = strings.Cut(request.Name, "+")
+		creds.Secret = request.Secret
 	}
-	name, org, _ := strings.Cut(request.Name, "+")
-	return access.Credentials{Name: name, Org: org, Secret: request.Secret}, nil
+	return creds, nil
 }
 
 // directTunnel stands for the tunnel that the request isn't inside of.

@@ -121,7 +121,7 @@ func say(t *testing.T, s grpc.ClientStream, m string) {
 	}
 }
 
-func hear(s grpc.Stream) (string, error) {
+func hear(s interface{ RecvMsg(m any) error }) (string, error) {
 	var b []byte
 	err := s.RecvMsg(&b)
 	return string(b), err

@@ -311,11 +311,12 @@ func (c *call) wrapBody(out *http.Request) (err error) {
 	if len(out.Trailer) > 0 {
 		src = passTrailers(out, src)
 	}
-	length, zipped := out.ContentLength, false
+	length := out.ContentLength
 	switch c.carrier {
 	case carrierGRPC:
 		src = &grpcMessages{ReadCloser: src, upload: c.upload}
 	case carrierSOAP:
+		var zipped bool
 		if src, zipped, err = c.unzip(src); err != nil {
 			return err
 		}

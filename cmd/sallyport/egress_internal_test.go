@@ -110,7 +110,11 @@ func (l *egressLab) tells(path string) (string, error) {
 	if path == "log" {
 		return l.log.String(), nil
 	}
-	resp, err := http.Get("http://" + l.Admin + path)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+l.Admin+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := (&http.Client{}).Do(req)
 	if err != nil {
 		return "", err
 	}

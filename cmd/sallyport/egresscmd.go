@@ -41,7 +41,8 @@ func (c *egressProbeCmd) Run(ctx context.Context, st *streams) error {
 	for _, p := range found {
 		rows = append(rows, []string{p.Source, dash(strings.Join(p.Seen, ",")), p.Standing, dash(p.Echo), answered(p), yesNo(p.Verified)})
 	}
-	if err := (output{c.Output}).print(st.out, found, rows); err != nil {
+	o := output{c.Output}
+	if err := o.print(st.out, found, rows); err != nil {
 		return err
 	}
 	allGood := len(found) > 0

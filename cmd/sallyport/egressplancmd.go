@@ -63,7 +63,8 @@ func (c *egressPlanCmd) Run(ctx context.Context, st *streams) error {
 	case c.Text:
 		err = letters(st.out, p)
 	case c.Output == "json":
-		err = output{"json"}.print(st.out, p, nil)
+		o := output{c.Output}
+		err = o.print(st.out, p, nil)
 	default:
 		err = p.tell(st.out)
 	}

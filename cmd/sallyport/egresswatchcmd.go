@@ -110,15 +110,19 @@ func (w *watching) follow(ctx context.Context) error {
 // look asks about each org. What can't be asked is told, and the others go on.
 func (w *watching) look(ctx context.Context, since time.Duration) error {
 	for _, org := range w.orgs {
-		rep, err := w.server.Logins(ctx, org, since)
-		switch {
-		case ctx.Err() != nil:
+		select {
+		case <-ctx.Done(): // the user ends it
 			return nil
-		case err != nil:
+		default:
+		}
+		rep, err := w.server.Logins(ctx, org, since)
+		if err != nil && ctx.Err() == nil {
 			w.bad = true
 			if _, err := fmt.Fprintf(w.st.err, "sallyport: org %s: %s\n", org, plain(err.Error())); err != nil {
 				return err
 			}
+		}
+		if err != nil {
 			continue
 		}
 		w.logins += len(rep.Logins)

@@ -280,8 +280,9 @@ func (s *Scanned) counts(n name) bool {
 		return s.xml
 	case authSession, oauthToken, executeAnonymous, cdata:
 		return true
+	default:
+		return !s.xml
 	}
-	return !s.xml
 }
 
 // Close implements io.Closer.
