@@ -61,6 +61,10 @@ clients: ## every real client against serve for CLIENTS (20s), with sessions of 
 scale: ## what 10,000 idle orgs cost a replica
 	$(GO) test -count=1 -timeout 40m -run TestIdleOrgs -v ./internal/lab -orgs 10000 -idle 60s
 
+.PHONY: otelcol-check
+otelcol-check: build ## builds the OpenTelemetry Collector of deploy/otelcol (minutes) and sends a race through it
+	deploy/otelcol/check.sh bin/sallyport
+
 .PHONY: mutants
 mutants: test-deps ## takes each guard of the failure cases out, and demands a red test
 	$(GO) run ./internal/mutants

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Checks the systemd unit with a built binary: check.sh BINARY. It must be
-# valid, its binary there, and its exposure, as systemd rates it, below 2.0.
-# The files in YAML are checked by the tests of this directory.
+# Checks what people deploy and watch sallyport with, by a built binary:
+# check.sh BINARY. The systemd unit must be valid, its binary there, and its
+# exposure, as systemd rates it, below 2.0. Prometheus' rules must be valid and
+# pass their tests; all that rules, dashboard and runbooks name must exist in a
+# running serve. The other files in YAML are checked by this directory's tests.
 set -Eeuo pipefail
 
 binary=$(realpath "$1")
 here=$(dirname "$(realpath "$0")")
 unit=$here/systemd/sallyport.service
-"$here/../internal/tools/apt.sh" systemd-analyze=systemd
+"$here/../internal/tools/apt.sh" systemd-analyze=systemd promtool=prometheus prometheus-blackbox-exporter
 
 [[ -f $binary && -x $binary ]] || { echo "deploy: $binary is not a program" >&2; exit 1; }
 dir=$(mktemp -d)
@@ -30,3 +32,10 @@ report=$(systemd-analyze security --offline=true --no-pager --threshold=19 "$dir
 	exit 1
 }
 grep 'Overall exposure' <<<"$report"
+
+cd "$here"
+promtool check config prometheus/prometheus.yml # the rules too
+promtool test rules prometheus/rules_test.yml
+said=$(prometheus-blackbox-exporter --config.check --config.file prometheus/blackbox.yml 2>&1) || { echo "$said" >&2; exit 1; }
+echo 'deploy: the probes are valid'
+"${GO:-go}" test -tags live -count=1 -timeout 100s . -binary "$binary"

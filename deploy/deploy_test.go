@@ -177,8 +177,16 @@ func TestEveryVariableIsOneThatServeReads(t *testing.T) {
 		}
 	}
 	name := regexp.MustCompile(`SALLYPORT_([A-Z0-9_]*[A-Z0-9])`)
-	for _, f := range []string{"compose/compose.yaml", "systemd/sallyport.service", "README.md", "image/check.sh", "../Dockerfile"} {
-		for _, m := range name.FindAllStringSubmatch(read(t, f), -1) {
+	all := []string{"compose/compose.yaml", "systemd/sallyport.service", "README.md", "image/check.sh", "../Dockerfile", "otelcol/config.yaml", "prometheus/rules.yml"}
+	for _, f := range runbooks(t) {
+		all = append(all, "runbooks/"+f)
+	}
+	for _, f := range all {
+		text := strings.ReplaceAll(read(t, f), `"errorCode":"SALLYPORT_`, "") // what clients get, in capitals too
+		for _, m := range name.FindAllStringSubmatch(text, -1) {
+			if m[1] == "ADMIN_URL" {
+				continue // the commands', not serve's
+			}
 			tag := regexp.MustCompile(`env:"(SALLYPORT_)?` + m[1] + `[",]`)
 			if !tag.MatchString(source) {
 				t.Errorf("%s sets %s, which package config does not read", f, m[0])

@@ -17,6 +17,10 @@ import (
 	"github.com/sallyport/sallyport/internal/attr"
 )
 
+// inSeconds are bounds for what takes from a Redis round trip to an exchange's
+// timeout: those by default are for milliseconds.
+var inSeconds = metric.WithExplicitBucketBoundaries(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
 type telemetry struct {
 	tracer    trace.Tracer
 	meter     metric.Meter
@@ -39,13 +43,13 @@ func newTelemetry(t trace.Tracer, m metric.Meter) (*telemetry, error) {
 	var errs [6]error
 	tel.exchanges, errs[0] = m.Int64Counter("sallyport.token.exchanges", metric.WithUnit("{exchange}"),
 		metric.WithDescription("Exchanges at Salesforce's token endpoint, by org, reason and outcome."))
-	tel.duration, errs[1] = m.Float64Histogram("sallyport.token.exchange.duration", metric.WithUnit("s"),
+	tel.duration, errs[1] = m.Float64Histogram("sallyport.token.exchange.duration", metric.WithUnit("s"), inSeconds,
 		metric.WithDescription("How long exchanges took, from the wish to the commit."))
 	tel.races, errs[2] = m.Int64Counter("sallyport.token.races", metric.WithUnit("{race}"),
 		metric.WithDescription("Exchanges by how the race for them ended."))
-	tel.lockWait, errs[3] = m.Float64Histogram("sallyport.token.lock.wait", metric.WithUnit("s"),
+	tel.lockWait, errs[3] = m.Float64Histogram("sallyport.token.lock.wait", metric.WithUnit("s"), inSeconds,
 		metric.WithDescription("How long exchanges waited for the org's lock."))
-	tel.wait, errs[4] = m.Float64Histogram("sallyport.token.wait.duration", metric.WithUnit("s"),
+	tel.wait, errs[4] = m.Float64Histogram("sallyport.token.wait.duration", metric.WithUnit("s"), inSeconds,
 		metric.WithDescription("How long callers waited for a token that wasn't there."))
 	tel.near, errs[5] = m.Int64Counter("sallyport.token.near_misses", metric.WithUnit("{exchange}"),
 		metric.WithDescription("Exchanges that the send guard refused, or that committed with under 30 % of their time left."))

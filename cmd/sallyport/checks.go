@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/internal/admin"
 	"github.com/sallyport/sallyport/internal/egress"
 	"github.com/sallyport/sallyport/tokens"
+	"github.com/sallyport/sallyport/tokens/redisstore"
 )
 
 // checks are the doctor's findings about this process: store, keys, journal,
@@ -22,7 +24,9 @@ func (a *app) checks(ctx context.Context) []admin.Finding {
 		}
 		all = append(all, f)
 	}
-	if err := checkCanary(ctx, a.store, a.keys); err != nil {
+	if err := checkCanary(ctx, a.store, a.keys); errors.Is(err, redisstore.ErrUnavailable) {
+		tell("keys", true, "whether the keyset opens what the store holds can't be told: the store is away", "mend what is said of the store")
+	} else if err != nil {
 		tell("keys", true, err.Error(), "restore the keyset that sealed the store")
 	} else {
 		tell("keys", false, "the keyset opens what the store holds", "")
