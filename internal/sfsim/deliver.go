@@ -58,6 +58,8 @@ func (f *Fault) plan(a answer) plan {
 // write carries out a plan. It reports whether all that was planned was written,
 // to a caller who was still there.
 func (p plan) write(w http.ResponseWriter, r *http.Request) bool {
+	// Before the first byte: whoever has read the last one may close at once.
+	there := r.Context().Err() == nil
 	if p.reset {
 		resetConn(r)
 	}
@@ -75,9 +77,9 @@ func (p plan) write(w http.ResponseWriter, r *http.Request) bool {
 		}
 	}
 	if len(p.body) == 0 && p.header.Get("Grpc-Status") != "" {
-		return r.Context().Err() == nil // a flush would part the headers from the stream's end
+		return there // a flush would part the headers from the stream's end
 	}
-	return http.NewResponseController(w).Flush() == nil && r.Context().Err() == nil
+	return http.NewResponseController(w).Flush() == nil && there
 }
 
 type connKey struct{}
