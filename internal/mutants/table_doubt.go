@@ -41,12 +41,7 @@ var doubtMutants = []mutant{
 	one("an answer that was only found in a journal is no acquaintance", []int{48}, "tokens/land.go",
 		`	if replayed || l == LandedAlready`, `	if l == LandedAlready`,
 		inTokens, "TestTraceV06AJournalsAnswer"),
-	one("an attempt that only the journal knows outweighs a person's word", []int{6}, "tokens/recover.go",
-		`				s.open = e.Record.Attempt`, `				s.open = nil`,
-		inSim, "TestRegressions"),
-	one("a forgotten grant heals nothing", []int{4}, "tokens/recover.go",
-		`	if len(e.Record.Refresh) == 0 {
-		return nil // of a grant`, `	if len(e.Record.Refresh) == 0 && b.blind.Load() {
-		return nil // of a grant`,
+	one("an intent in the journal outweighs a person's word", []int{6}, "tokens/operate.go",
+		`		sent := r.Attempt != nil || b.sent(r)`, `		sent := r.Attempt != nil`,
 		inSim, "TestRegressions"),
 }
