@@ -213,13 +213,11 @@ func (b *Broker) replayAnswer(ctx context.Context, s *org, e Entry) error {
 // replayRefusal finishes an attempt whose refusal was journalled and not yet
 // written down.
 func (b *Broker) replayRefusal(ctx context.Context, s *org, e Entry, ref *Refusal) error {
-	return b.o.Store.Hold(ctx, e.Org, func(ctx context.Context, h Hold) error {
-		r, _ := b.read(s, h)
+	return b.takeUp(ctx, s, func(ctx context.Context, x *exchange, h Hold, r Record) error {
 		if r.State != Exchanging || r.Attempt.ID != e.Attempt {
 			b.settle(e.Org, e.Attempt, OutcomeUnknown)
 			return nil
 		}
-		x := &exchange{b: b, s: s, f: &flight{}, start: time.Now()}
 		err := x.refused(ctx, h, r, *r.Attempt, ref)
 		if s.state() == Exchanging {
 			return err
@@ -234,14 +232,7 @@ func (b *Broker) replayIntent(ctx context.Context, s *org, e Entry) error {
 	if len(e.Record.Refresh) == 0 {
 		return nil // of a grant that was forgotten: there is nothing to heal with, and nothing to ask about
 	}
-	return b.o.Store.Hold(ctx, e.Org, func(ctx context.Context, h Hold) error {
-		b.read(s, h)
-		x := &exchange{b: b, s: s, f: &flight{}, start: time.Now()}
-		// What this process has read since it began may be newer than the store is by now.
-		r, err := x.align(ctx, h)
-		if err != nil && !errors.Is(err, ErrUnknownOrg) {
-			return err
-		}
+	return b.takeUp(ctx, s, func(ctx context.Context, x *exchange, h Hold, r Record) error {
 		if healed, behind := Heal(r, e.Record, time.Now()); behind && e.Record.Place.Compare(r.Place) > 0 {
 			b.log.ErrorContext(ctx, "the store lacks what the journal remembers: healed forward, unverified", "org", e.Org)
 			healed.Attempt = e.Record.Attempt
@@ -268,7 +259,22 @@ func (b *Broker) replayIntent(ctx context.Context, s *org, e Entry) error {
 		if r.State == Exchanging && r.Attempt.ID != e.Attempt {
 			a = r.Attempt
 		}
-		_, err = x.apply(ctx, h, r, Doubted{*a, OutcomeUnknown, ReasonNoAnswer, "the process that sent it is gone", time.Now()})
+		_, err := x.apply(ctx, h, r, Doubted{*a, OutcomeUnknown, ReasonNoAnswer, "the process that sent it is gone", time.Now()})
 		return err
+	})
+}
+
+// takeUp runs f under a hold of s, with the zero Record where the org is
+// unknown. What this process has read since it began may be newer than what the
+// store shows by now: that is healed first, or f could never write.
+func (b *Broker) takeUp(ctx context.Context, s *org, f func(context.Context, *exchange, Hold, Record) error) error {
+	return b.o.Store.Hold(ctx, s.id, func(ctx context.Context, h Hold) error {
+		b.read(s, h)
+		x := &exchange{b: b, s: s, f: &flight{}, start: time.Now()}
+		r, err := x.align(ctx, h)
+		if err != nil && !errors.Is(err, ErrUnknownOrg) {
+			return err
+		}
+		return f(ctx, x, h, r)
 	})
 }

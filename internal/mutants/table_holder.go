@@ -23,7 +23,7 @@ var holderMutants = []mutant{
 		"\tcase err == nil:\n\t\treturn saved, began, nil", "\tcase err == nil || errors.Is(err, ErrShort):\n\t\treturn saved, began, nil",
 		inTokens, "TestFailure03AnIntent"),
 	one("an intent that the journal left is a doubt", []int{5, 6, 43}, "tokens/recover.go",
-		`_, err = x.apply(ctx, h, r, Doubted{*a, OutcomeUnknown, ReasonNoAnswer, "the process that sent it is gone", time.Now()})`,
+		`_, err := x.apply(ctx, h, r, Doubted{*a, OutcomeUnknown, ReasonNoAnswer, "the process that sent it is gone", time.Now()})`,
 		`_, err := x.apply(ctx, h, r, Unsent{a.ID, OutcomeNotSent, time.Now()})`,
 		inTokens, "TestFailure05ACrash|TestFailure06|TestFailure43"),
 	one("an intent that only the journal has counts", []int{5}, "tokens/recover.go",
