@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/otlptest"
 )
 
 // otelcol is a collector built by builder.yaml, see otelcol/check.sh.
@@ -29,7 +31,7 @@ service: {telemetry: {metrics: {level: none}}}
 // TestCollectorKeepsEveryRace sends the race through a real collector that keeps
 // no share of the rest.
 func TestCollectorKeepsEveryRace(t *testing.T) {
-	rec := startReceiver(t)
+	rec := otlptest.Start(t)
 	var ports []any
 	for range 3 {
 		n, err := net.Listen("tcp", "127.0.0.1:0")
@@ -47,7 +49,7 @@ func TestCollectorKeepsEveryRace(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, *otelcol, "--config", "otelcol/config.yaml", "--config", file)
-	cmd.Env = []string{"OTLP_ENDPOINT=" + rec.addr, "OTLP_HEADERS=none", "KEEP_PERCENT=0"}
+	cmd.Env = []string{"OTLP_ENDPOINT=" + rec.Addr(), "OTLP_HEADERS=none", "KEEP_PERCENT=0"}
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		stop()
@@ -74,7 +76,7 @@ func TestCollectorKeepsEveryRace(t *testing.T) {
 	kinds := map[string]int{}
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-time.After(time.Second) {
 		clear(kinds)
-		for _, spans := range rec.traces() {
+		for _, spans := range traces(rec) {
 			kinds[kind(spans)]++
 		}
 		if kinds["exchange"] >= 3 && kinds["waiter"] >= 2 {

@@ -13,6 +13,7 @@ import (
 	trace "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/sallyport/sallyport/internal/lab"
+	"github.com/sallyport/sallyport/internal/otlptest"
 	"github.com/sallyport/sallyport/internal/sfsim"
 )
 
@@ -48,13 +49,13 @@ func race(t *testing.T, l *lab.Lab) {
 // Collector's configuration: all of the race is kept, and of the calls that
 // nothing happened to only the share.
 func TestSamplingKeepsEveryRace(t *testing.T) {
-	rec := startReceiver(t)
-	l := start(t, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+rec.addr, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_BSP_SCHEDULE_DELAY=50", "OTEL_METRICS_EXPORTER=none",
+	rec := otlptest.Start(t)
+	l := start(t, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+rec.Addr(), "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_BSP_SCHEDULE_DELAY=50", "OTEL_METRICS_EXPORTER=none",
 		"SALLYPORT_EXCHANGE_TIMEOUT=2s", "SALLYPORT_TAKEOVER_AFTER=4s")
 	race(t, l)
 	c := loadCollector(t)
 	kinds := map[string]int{}
-	for _, spans := range rec.traces() {
+	for _, spans := range traces(rec) {
 		k, by := kind(spans), c.kept(t, spans)
 		kinds[k]++
 		switch {

@@ -164,16 +164,16 @@ func (s *Server) byBase(r *http.Request) (direct, error) {
 	case !front.unix() && !isOwnName(r.Host):
 		return direct{}, errForeignName
 	}
-	u, err := url.ParseRequestURI("/" + rest)
-	if err != nil || u.IsAbs() || u.Host != "" {
-		// ParseRequestURI takes //x/y for an authority.
-		if u, err = url.ParseRequestURI("/" + strings.TrimLeft(rest, "/")); err != nil {
-			return direct{}, &access.RefusalError{Code: access.BadRequest, Message: "the path can't be read"}
-		}
+	path, send, refusal := access.Canonical("/" + rest)
+	if refusal != nil {
+		return direct{}, refusal
 	}
-	u.RawQuery = r.URL.RawQuery
+	u := &url.URL{Path: path, RawQuery: r.URL.RawQuery}
+	if send != path {
+		u.RawPath = send
+	}
 	snap := s.opts.Registry.Snapshot()
-	id, wanted, err := s.identifyBase(r, snap, u.Path)
+	id, wanted, err := s.identifyBase(r, snap, path)
 	if err != nil {
 		return direct{}, err
 	}

@@ -64,6 +64,9 @@ func TestSOAPByBaseURL(t *testing.T) {
 			t.Errorf("%s, gzip: %d %s", session, r.StatusCode, r.body)
 		}
 	}
+	if r := do(t, &http.Client{}, "POST", base+"/"+partner, strings.NewReader(envelope("billing:pass", ask)), asXML...); r.body != envelope("acme-1", ask) {
+		t.Errorf("a doubled slash: %d %s", r.StatusCode, r.body)
+	}
 	for name, body := range map[string]string{
 		"nobody": envelope("nobody:pass", ask), "a wrong secret": envelope("billing:wrong", ask), "a real token": envelope("00D000!abc", ask),
 		"a login": envelope("", "<login><username>billing</username><password>wrong</password></login>"),

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/lab"
+	"github.com/sallyport/sallyport/internal/otlptest"
 	"github.com/sallyport/sallyport/internal/redistest"
 	"github.com/sallyport/sallyport/internal/sfsim"
 )
@@ -16,10 +17,10 @@ import (
 // Three replicas race for one exchange, and an SRE can see from the traces and
 // from explain who won, who lost to whom, and who waited for what.
 func TestARaceAmongThreeReplicasIsReadable(t *testing.T) {
-	rec := startReceiver(t)
+	rec := otlptest.Start(t)
 	redis := redistest.Start(t, redistest.Options{})
 	all := fleet(t, 3, redis.URL(), lab.Options{Orgs: []string{"acme"}, Session: time.Hour, Env: []string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + rec.addr, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_BSP_SCHEDULE_DELAY=50", "OTEL_METRICS_EXPORTER=none"}})
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + rec.Addr(), "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_BSP_SCHEDULE_DELAY=50", "OTEL_METRICS_EXPORTER=none"}})
 	release := make(chan struct{})
 	all[0].Sim.Inject(sfsim.Hold(release))
 	var wg sync.WaitGroup
@@ -46,7 +47,7 @@ func TestARaceAmongThreeReplicasIsReadable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	spans := rec.all()
+	spans := rec.Spans()
 	var won []byte
 	var winner string
 	lost := 0

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport/sallyport/internal/lab"
+	"github.com/sallyport/sallyport/internal/otlptest"
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/internal/sfsim"
 	"github.com/sallyport/sallyport/tokens/boltstore"
@@ -57,9 +60,9 @@ func (l *logs) String() string {
 // session, and then searches all that it ever said or wrote for every secret
 // of the run.
 func TestTracesTellWhatHappenedAndNothingTellsASecret(t *testing.T) {
-	rec, said := startReceiver(t), &logs{}
+	rec, said := otlptest.Start(t), &logs{}
 	l, err := lab.New(lab.Options{Binary: binary, Dir: t.TempDir(), Orgs: []string{"acme"}, Session: time.Hour, Stderr: said, Env: []string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + rec.addr, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_BSP_SCHEDULE_DELAY=50",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + rec.Addr(), "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_BSP_SCHEDULE_DELAY=50",
 		"OTEL_METRICS_EXPORTER=none", "SALLYPORT_LOG_LEVEL=debug",
 	}})
 	if err != nil {
@@ -101,6 +104,7 @@ func TestTracesTellWhatHappenedAndNothingTellsASecret(t *testing.T) {
 	if err := resp.Body.Close(); err != nil {
 		t.Fatal(err)
 	}
+	shown := otherWays(t, l, c)
 	outputs := adminOutputs(ctx, t, l)
 	if limit, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", l.Pid())); err != nil || !hasCoreLimitZero(string(limit)) {
 		t.Errorf("serve could write a core file: %v\n%s", err, limit)
@@ -114,7 +118,7 @@ func TestTracesTellWhatHappenedAndNothingTellsASecret(t *testing.T) {
 	if err := l.Close(ctx); err != nil { // flushes spans and logs
 		t.Fatal(err)
 	}
-	spans := rec.all()
+	spans := rec.Spans()
 	for i, s := range spans {
 		b, err := proto.Marshal(s)
 		if err != nil {
@@ -172,6 +176,7 @@ func TestTracesTellWhatHappenedAndNothingTellsASecret(t *testing.T) {
 	})
 	t.Run("no secret", func(t *testing.T) {
 		secrets := secretsOf(t, l)
+		maps.Copy(secrets, shown)
 		for name, b := range files(t, l) {
 			outputs[name] = b
 		}
@@ -183,6 +188,62 @@ func TestTracesTellWhatHappenedAndNothingTellsASecret(t *testing.T) {
 			}
 		}
 	})
+}
+
+// otherWays calls by every way that has a client's credential elsewhere than in
+// a proxy's header, and returns what it showed and got.
+func otherWays(t *testing.T, l *lab.Lab, tunnel *http.Client) map[string]string {
+	t.Helper()
+	const dummy, soap = "a-dummy-of-the-clients-own", "/services/Soap/u/65.0"
+	base := "http://" + l.Proxy + "/org/acme"
+	secrets := map[string]string{"a dummy": dummy}
+	ask := func(c *http.Client, want int, url, kind, body, authorization string) string {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", kind)
+		if authorization != "" {
+			req.Header.Set("Authorization", authorization)
+		}
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != want {
+			t.Errorf("%s: %d %s %v, want %d", url, resp.StatusCode, b, err, want)
+		}
+		return string(b)
+	}
+	envelope := func(session, body string) string {
+		return `<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" xmlns="urn:partner.soap.sforce.com"><e:Header>` + session +
+			"</e:Header><e:Body>" + body + "</e:Body></e:Envelope>"
+	}
+	carried := func(session string) string {
+		return envelope("<SessionHeader><sessionId>"+session+"</sessionId></SessionHeader>", "<getUserInfo/>")
+	}
+	const form, xml = "application/x-www-form-urlencoded", "text/xml"
+	direct, host := &http.Client{}, "https://"+lab.Host("acme")
+	refresh := "grant_type=refresh_token&client_id=" + dummy + "&client_secret=" + dummy + "&refresh_token=" + dummy
+	var got struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(ask(tunnel, 200, host+"/services/oauth2/token", form, refresh, "")), &got); err != nil || got.AccessToken == "" {
+		t.Fatal("no placeholder", err)
+	}
+	secrets["a placeholder"] = got.AccessToken
+	own := lab.Client + ":" + l.Secret
+	ask(tunnel, 200, host+soap, xml, carried(dummy), "Bearer "+dummy)
+	ask(direct, 200, base+soap, xml, carried(own), "")
+	ask(direct, 200, base+soap, xml, carried(got.AccessToken), "")
+	ask(direct, 200, base+soap, xml, envelope("", "<login><username>"+lab.Client+"</username><password>"+l.Secret+"</password></login>"), "")
+	ask(direct, 401, base+soap, xml, envelope("", "<login><username>"+lab.Client+"</username><password>"+dummy+"</password></login>"), "")
+	ask(direct, 401, base+"/services/data/v65.0/echo", form, "", "Bearer "+dummy)
+	ask(direct, 401, base+"/services/data/v65.0/echo", form, "", "Bearer "+lab.Client+":"+dummy)
+	return secrets
 }
 
 // awaitMetric waits until a line of serve's metrics matches pattern.
