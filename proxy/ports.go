@@ -26,7 +26,8 @@ type Tokens interface {
 
 // Upstream is the way out. Errors may be those of internal/egress or a [*tokens.Error].
 type Upstream interface {
-	// RoundTripper returns the way to Salesforce for org. It must not follow redirects, decompress, or add headers.
+	// RoundTripper returns the way to Salesforce for org. It must not follow redirects, decompress, or add headers,
+	// and takes gRPC by HTTP/2.
 	RoundTripper(org tokens.OrgID) http.RoundTripper
 	// DialTunnel connects to hostport for a passthrough tunnel of the client of that name.
 	DialTunnel(ctx context.Context, clientName, hostport string) (net.Conn, error)

@@ -242,7 +242,7 @@ func (c *call) chooseOrg() *access.RefusalError {
 	return c.bind.refusal
 }
 
-// supported refuses what this version doesn't carry, and what no API uses.
+// supported refuses what no API uses.
 func (c *call) supported(grpc bool) *access.RefusalError {
 	switch {
 	case len(c.r.Header["Upgrade"]) > 0 && !c.offersHTTP2():
