@@ -117,7 +117,8 @@ type org struct {
 	last       trace.SpanContext // guarded by mu: of the last exchange
 	beating    bool              // guarded by mu: its heartbeat waits for its turn
 	journalled bool              // guarded by mu: this state directory has seen the grant
-	// acquainted says that memory was seen as it was written, by this process.
+	// acquainted says that this process saw the answer of memory's place as it was
+	// issued, or a word since that its token is live.
 	// What a store showed to a process that just began may be any age.
 	acquainted bool      // guarded by mu
 	refusal    *Error    // guarded by mu: what memory's state last said to callers, nil after each change of it

@@ -299,13 +299,13 @@ func (x *exchange) save(ctx context.Context, h Hold, r Record) (Record, error) {
 	err := x.b.tel.inSpan(ctx, attr.SpanCommit, func(ctx context.Context) error { return h.Save(ctx, r) }, attr.GrantState.String(r.State.String()))
 	if errors.Is(err, ErrShort) {
 		n, _ := h.Record()
-		x.b.wrote(x.s, n)
+		x.b.remember(x.s, n)
 	}
 	if err != nil {
 		return r, x.storeError(err)
 	}
 	r, _ = h.Record()
-	x.b.wrote(x.s, r)
+	x.b.remember(x.s, r)
 	return r, nil
 }
 
@@ -314,7 +314,11 @@ func (x *exchange) apply(ctx context.Context, h Hold, r Record, e Event) (Record
 	if err != nil {
 		return r, err
 	}
-	return x.save(ctx, h, n)
+	n, err = x.save(ctx, h, n)
+	if _, live := e.(Found); live && err == nil {
+		x.b.acquaint(x.s, n)
+	}
+	return n, err
 }
 
 func (x *exchange) storeError(err error) error {

@@ -117,10 +117,10 @@ func (b *Broker) commitUntilLanded(ctx context.Context, s *org, c Committed) {
 	}
 }
 
-// tryCommit writes an answer to the store. One that this process has only found
-// in its journal, replayed, may be any age: its record isn't one that was seen as
-// it was written, whatever it lands on.
+// tryCommit writes an answer to the store: replayed where it was found in a
+// journal.
 func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed, replayed bool) (Landing, error) {
+	c.Record.Replayed = replayed
 	var r Record
 	var l Landing
 	err := b.tel.inSpan(ctx, attr.SpanCommit, func(ctx context.Context) error {
@@ -140,10 +140,10 @@ func (b *Broker) tryCommit(ctx context.Context, s *org, c Committed, replayed bo
 		b.log.ErrorContext(ctx, "alarm: an answer belongs to an authorisation that was replaced: its token is kept aside", "org", s.id, "landing", l)
 	case LandedNowhere, LandedReady, LandedAlready, LandedForgotten:
 	}
-	if replayed || l == LandedAlready || l == LandedNowhere { // or nothing was written
-		b.remember(s, r)
+	if !replayed && r.Place == c.Record.Place && r.Fingerprint == c.Record.Fingerprint {
+		b.acquaint(s, r)
 	} else {
-		b.wrote(s, r)
+		b.remember(s, r)
 	}
 	if c.Record.SingleUse { // after memory: a store that goes back now must not be healed with less
 		b.settle(s.id, c.Attempt, OutcomeIssued)

@@ -122,7 +122,7 @@ func (e Found) apply(r Record) (Record, error) {
 	if r.Attempt != nil {
 		r.end(r.Attempt.ID, OutcomeNotSent)
 	}
-	r.Verified = e.Identity
+	r.Verified, r.Replayed = e.Identity, false
 	if e.Truthful {
 		r.Truthful = e.At
 	}

@@ -72,6 +72,10 @@ type Record struct {
 
 	Orphans []Orphan `json:"orphans,omitempty"`
 
+	// Replayed says that the answer of Place was found in a journal. Such an answer
+	// may be of any age: who hears of it hasn't seen it as it was issued.
+	Replayed bool `json:"replayed,omitempty"`
+
 	// Forgotten says that this is a tombstone: no secret of the grant may come
 	// back into it.
 	Forgotten bool `json:"forgotten,omitempty"`

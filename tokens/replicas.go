@@ -90,8 +90,9 @@ func (b *Broker) byAnother(ctx context.Context, s *org, f *flight, cause error) 
 func (b *Broker) heard(r Record) {
 	s := b.org(r.Org)
 	s.mu.Lock()
-	// What is no news may be what a store of any age shows.
-	s.acquainted = s.acquainted || s.memory.Known() && r.Compare(s.memory) > 0
+	// What is no newer answer may be written over what a store of any age shows,
+	// and one from a journal, this process's own among them, may be as old.
+	s.acquainted = s.acquainted || !r.Replayed && s.memory.Known() && r.Place.Compare(s.memory.Place) > 0
 	s.mu.Unlock()
 	b.remember(s, r)
 	s.mu.Lock()
@@ -101,8 +102,9 @@ func (b *Broker) heard(r Record) {
 	}
 }
 
-// wrote takes into memory what this process wrote.
-func (b *Broker) wrote(s *org, r Record) {
+// acquaint says that this process saw the answer of r as it was issued, or has a
+// word that its token is live.
+func (b *Broker) acquaint(s *org, r Record) {
 	s.mu.Lock()
 	s.acquainted = true
 	s.mu.Unlock()

@@ -32,10 +32,11 @@
 #define KEEPS   256  /* refused in a way that proves nothing, and it is not */
 #define RATE    512  /* refused before the token is looked at */
 #define SAVE   1024  /* the store doesn't say whether it has written an intent */
+#define KEY    2048  /* the record alone is put back by hand while no request is under way: the store's identity stands; a disk is lost, all start anew */
 
 mtype:rule = { none, no_intent, no_takeover_wait, no_settling, no_send_guard, answer_fenced, answer_ready_anywhere,
   goes_back, answer_dropped, answer_resent, refusal_ready, heal_ready, identity_ignored, verdict_anywhere, unverified_sent,
-  asked_early, denial_believed, never_gives_up, import_unchecked, enrolment_unjournalled, orphan_revoked, revoked_in_its_epoch }
+  asked_early, replay_seen, denial_believed, never_gives_up, import_unchecked, enrolment_unjournalled, orphan_revoked, revoked_in_its_epoch }
 #define without(rule) (MUT == rule)
 #define CHECK(ok, what) if :: !(ok) -> printf(what); assert(false) :: else fi
 
@@ -50,12 +51,12 @@ typedef Rec {             /* Record; st is 0 where there is none */
   mtype st; byte ep, gen, rev, tok;
   byte ver, vou,          /* Verified, Vouched: an identity of the store, 0 for none */
     att, ended;           /* Attempt; Attempts, as bits */
-  bit tru, mis;           /* Truthful; the doubt began with a refusal as configuration */
+  bit tru, mis, rep;      /* Truthful; the doubt began with a refusal as configuration; Replayed */
   short kn }              /* Fingerprint, Earlier and Orphans, as bits */
 typedef Rep {
   mtype pc, v; byte hrev, hid; bit person;   /* what it is at, its verdict, what its hold has read, who asks */
   Rec m; bit acq, jn; byte unsent;           /* org.memory, acquainted, journalled, unsent */
-  Rec a; bit enr, aset;                      /* on disk: the newest answer, as it would be on its base; Enrolment, Settled */
+  Rec a; bit enr, aset;                      /* on disk: the newest answer, as it would be on its base (rep: found there); Enrolment, Settled */
   Rec i; bit iset, iref;                     /* on disk: the newest intent; Settled, a refusal is journalled */
   byte ever }                                /* the newest token that this disk has held, for the checks */
 typedef Req { mtype res; byte ph, tok, id; bit own, late }
@@ -85,10 +86,10 @@ byte k, x;                /* scratch, 0 between steps */
 #define spent(r)    (r.tok && cur[fam(r.tok)] && cur[fam(r.tok)] != r.tok)
 
 inline copy(d, s) { d.st = s.st; d.ep = s.ep; d.gen = s.gen; d.rev = s.rev; d.tok = s.tok; d.ver = s.ver; d.vou = s.vou; d.att = s.att;
-  d.ended = s.ended; d.mis = s.mis; d.tru = s.tru; d.kn = s.kn }
-inline clear(d) { d.st = 0; d.ep = 0; d.gen = 0; d.rev = 0; d.tok = 0; d.ver = 0; d.vou = 0; d.att = 0; d.ended = 0; d.mis = 0; d.tru = 0; d.kn = 0 }
+  d.ended = s.ended; d.mis = s.mis; d.tru = s.tru; d.rep = s.rep; d.kn = s.kn }
+inline clear(d) { d.st = 0; d.ep = 0; d.gen = 0; d.rev = 0; d.tok = 0; d.ver = 0; d.vou = 0; d.att = 0; d.ended = 0; d.mis = 0; d.tru = 0; d.rep = 0; d.kn = 0 }
 /* Every replica has exchanged before: token 1 is in store, journals and memories. */
-inline original(d) { d.st = Ready; d.ep = 1; d.gen = 1; d.rev = 1; d.tok = 1; d.ver = 1; d.vou = 0; d.att = 0; d.ended = 0; d.mis = 0; d.tru = !DENIED; d.kn = one(1) }
+inline original(d) { d.st = Ready; d.ep = 1; d.gen = 1; d.rev = 1; d.tok = 1; d.ver = 1; d.vou = 0; d.att = 0; d.ended = 0; d.mis = 0; d.tru = !DENIED; d.rep = 0; d.kn = one(1) }
 
 /* Record.Apply, Heal and Committed.Over, as far as states go. model_test.go
  * reads these lines and compares them with the code in every state. */
@@ -115,9 +116,9 @@ inline Apply(e) { if
 
 /* Broker.remember: the greatest that was read or heard, whole. */
 inline remember(q) { if :: R.st && !behind(q) -> copy(P[q].m, R) :: else fi }
-/* Broker.wrote, Broker.heard: seen as it was written. What a store shows, or says again, may be of any age. */
-inline wrote() { self.acq = 1; remember(_pid) }
-inline heard(q) { if :: P[q].m.st && (less(P[q].m, R) || (same(P[q].m, R) && P[q].m.rev < R.rev)) -> P[q].acq = 1 :: else fi; remember(q) }
+/* Broker.acquaint, Broker.heard: its answer was seen as it was issued. What a store shows, or a journal, may be of any age. */
+inline acquaint() { self.acq = 1; remember(_pid) }
+inline heard(q) { if :: P[q].m.st && less(P[q].m, R) && !R.rep -> P[q].acq = 1 :: else fi; remember(q) }
 /* A write is what stands between first and last. Whoever writes remembers it,
  * and the others hear of it or not (Watcher). */
 inline first() { copy(H2, H1); copy(H1, R) }
@@ -125,9 +126,9 @@ inline last() {
   if :: R.rev < H1.rev -> R.rev = H1.rev :: else fi; R.rev++; R.kn = R.kn | H1.kn;
   CHECK(!less(R, H1), "VIOLATION forward: a record went back\n");
   CHECK(!(H1.st == Revoked && R.st != Revoked && R.ep <= H1.ep), "VIOLATION revoked: an older answer left it\n");
-  CHECK(!(R.st == Ready && R.ver == id && spent(R)), "VIOLATION spent: a spent token is ready and verified\n");
-  wrote();
-  k = 0; do :: k < NR -> if :: k != _pid && P[k].pc != Down -> if :: heard(k) :: skip fi :: else fi; k++ :: else -> break od; k = 0 }
+  CHECK((FAULTS & KEY) || !(R.st == Ready && R.ver == id && spent(R)), "VIOLATION spent: a spent token is ready and verified\n");
+  k = 0; do :: k < NR -> if :: P[k].pc != Down -> if :: heard(k) :: skip fi :: else fi; k++ :: else -> break od; k = 0;
+  remember(_pid) }   /* whoever wrote may hear of it first */
 inline close() { if :: R.att -> if :: R.att == self.i.att -> self.iset = 1 :: else fi; R.ended = R.ended | one(R.att); R.att = 0; R.mis = 0 :: else fi }   /* Record.end, Broker.settle */
 inline hold() { remember(_pid); self.hrev = R.rev; self.hid = id }
 inline idle(q) { P[q].pc = Idle; P[q].v = 0; P[q].hrev = 0; P[q].hid = 0; P[q].person = 0 }
@@ -182,7 +183,7 @@ active [NR] proctype Replica() { on -> end: do
 
 /* exchange.judge: a verdict counts for the very record and store identity that it was asked for. */
 :: atomic { self.pc == Asked -> if
-     :: current && self.v == Alive && R.st != Exchanging && R.st != Revoked -> first(); Apply(Found);
+     :: current && self.v == Alive && R.st != Exchanging && R.st != Revoked -> first(); Apply(Found); R.rep = 0; self.acq = 1;
           close(); R.ver = id; R.tru = 1; last()
      :: current && self.v == Spent && (R.st == Ready || R.st == InDoubt || R.st == Quarantined) -> first(); Apply(Missed);
           close(); last()
@@ -233,7 +234,7 @@ active [NR] proctype Replica() { on -> end: do
 /* Journal.Answer: from here on the token isn't lost. */
 :: atomic { self.pc == Got -> copy(self.a, self.i); self.a.gen++; self.a.tok = self.i.tok + 1; self.a.st = Ready; self.a.att = 0;
      self.a.ended = self.i.ended | one(self.i.att); self.a.kn = self.i.kn | one(self.a.tok);
-     self.enr = 0; self.aset = 0; self.ever = self.a.tok; self.pc = Journalled; printf("r%d journals %d\n", _pid, self.a.tok) }
+     self.a.rep = 0; self.enr = 0; self.aset = 0; self.ever = self.a.tok; self.pc = Journalled; printf("r%d journals %d\n", _pid, self.a.tok) }
 /* Store.Commit, Committed.Over: over every record with a smaller place and no newer epoch, whatever its state, attempt or fence. */
 #define beside      (R.st && (R.ep > self.a.ep || (same(R, self.a) && R.tok != self.a.tok)))                   /* LandedOrphaned, LandedContested */
 #define older       (!R.st || less(R, self.a) || (without(goes_back) && R.ep == self.a.ep && R.gen > self.a.gen))   /* else LandedAlready, LandedNowhere */
@@ -242,13 +243,14 @@ active [NR] proctype Replica() { on -> end: do
 :: atomic { self.pc == Journalled -> if
      :: beside -> if :: without(orphan_revoked) -> k = cur[fam(R.tok)]; cur[fam(self.a.tok)] = 0; if :: REVALL -> cur[0] = 0; cur[1] = 0 :: else fi;
                CHECK(!k || cur[fam(R.tok)], "VIOLATION orphan: a machine's revocation ended the living grant\n"); k = 0 :: else fi;
-          if :: R.kn & one(self.a.tok) -> wrote() :: else -> first(); R.kn = R.kn | one(self.a.tok); R.ended = R.ended | self.a.ended; last() fi
+          if :: R.kn & one(self.a.tok) -> remember(_pid) :: else -> first(); R.kn = R.kn | one(self.a.tok); R.ended = R.ended | self.a.ended; last() fi
      :: !beside && older && !barred -> first(); if
           :: self.enr -> copy(R, self.a)
           :: !self.enr && (onBase || without(answer_ready_anywhere)) -> Apply(OnBase); copy(R, self.a); if :: without(answer_ready_anywhere) -> R.ver = id :: else fi
           :: else -> if :: R.st -> Apply(OverOlder) :: else fi; copy(R, self.a); R.st = InDoubt; R.ver = 0    /* LandedHealed */
           fi; if :: self.enr && !R.ver -> skip :: else -> atend = 0 fi; last()   /* an import brings no access token */
-     :: else -> wrote() fi; self.pc = Committed; printf("r%d commits %d: %e %d\n", _pid, self.a.tok, R.st, R.tok) }
+     :: else -> remember(_pid) fi;
+     if :: !self.a.rep && same(R, self.a) && R.tok == self.a.tok -> acquaint() :: else fi; self.pc = Committed; printf("r%d commits %d: %e %d\n", _pid, self.a.tok, R.st, R.tok) }
 /* Journal.Settle: a mark. The newest answer and the newest intent stay. */
 :: atomic { self.pc == Committed -> self.aset = 1;
      if :: self.i.att && (self.a.ended & one(self.i.att)) -> self.iset = 1 :: else fi;
@@ -257,7 +259,7 @@ active [NR] proctype Replica() { on -> end: do
 
 /* Broker.Recover: memory is what the store shows; the journal's answer commits; then its intent. */
 :: atomic { self.pc == Down -> printf("r%d starts\n", _pid); remember(_pid); self.jn = (self.a.tok || self.i.att);
-     if :: self.a.tok -> self.pc = Journalled
+     if :: self.a.tok -> self.a.rep = !without(replay_seen); self.pc = Journalled
         :: !self.a.tok && self.i.att && !self.iset -> self.pc = Replay
         :: else -> idle(_pid) fi }
 /* Broker.replayIntent, replayRefusal: an intent that the record doesn't know is a doubt. */
@@ -330,6 +332,8 @@ HITS(2)
      kill(2, 0);
 #endif
      original(R); printf("An old DUMP is restored, and all start anew\n") }
+:: atomic { nf && (FAULTS & KEY) && H1.st && !flying(1) && !flying(2) && !flying(3) -> nf--; kill(0, 1); kill(1, 0);
+     original(R); printf("One KEY is put back by hand, a disk is lost, and all start anew\n") }
 :: atomic { nf && (FAULTS & EMPTY) && R.st -> nf--; id++; clear(R); printf("The STORE is emptied\n") }
 :: atomic { nf -> nf = 0 }
 od }
@@ -346,7 +350,7 @@ init { atomic { original(R); cur[0] = 1;
     printf("end: %e %d, Salesforce has %d and %d\n", R.st, R.tok, cur[0], cur[1]);
     x = cur[fam(R.tok)];
     CHECK(R.st && R.st != Exchanging && R.st != InDoubt, "VIOLATION ends: a grant is stuck\n");
-    CHECK(!(R.st == Ready && R.ver == id && x && R.tok != x), "VIOLATION ends: ready with a spent token\n");
+    CHECK((FAULTS & KEY) || !(R.st == Ready && R.ver == id && x && R.tok != x), "VIOLATION ends: ready with a spent token\n");
     CHECK(!((R.st == Dead || R.st == Lost || R.st == Undecided) && x && !(R.ep > 1 && fam(R.tok) == 0) && ((R.tok == x && !(R.st == Undecided && (DENIED || HOLD))) || (R.tok != x && held(x)))), "VIOLATION lost: a person is asked though a living token is held\n");
     CHECK(!(AUTH && !nauth && cur[1] && R.st != Revoked && fam(R.tok) == 0 && held(cur[1])), "VIOLATION lost: an authorisation\n") }
 }
