@@ -39,9 +39,10 @@ help: ## print this list
 
 .PHONY: test
 test: test-deps ## all tests, with the race detector
-	packages=$$($(GO) list ./... | grep -vE '/internal/(archtest|lab|simtest)$$'); $(GO) test -race -timeout 7m $$packages
-	$(GO) test -race -count=1 -timeout 7m ./internal/archtest ./internal/lab # they read files and run a binary that no cache knows of
-	$(GO) test -timeout 5m ./internal/simtest -seeds $(SEEDS) # one goroutine at a time: the race detector would only make it slow
+	packages=$$($(GO) list ./... | grep -vE '/internal/(archtest|lab|simtest)$$'); $(GO) test -race -p 3 -timeout 7m $$packages # they wait more than they work
+	$(GO) test -timeout 5m ./internal/simtest -seeds $(SEEDS) & sim=$$!; code=0; \
+	  $(GO) test -race -count=1 -parallel 6 -timeout 7m ./internal/archtest ./internal/lab || code=$$?; wait $$sim && exit $$code
+	# The simulation is one goroutine at a time: the race detector would only make it slow. The others read files and run a binary that no cache knows of.
 	for m in $(MODULES); do (cd "$$m" && $(GO) test -race -timeout 7m ./...); done
 
 .PHONY: simulate
