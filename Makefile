@@ -39,9 +39,9 @@ help: ## print this list
 
 .PHONY: test
 test: test-deps ## all tests, with the race detector
-	packages=$$($(GO) list ./... | grep -vE '/internal/(archtest|lab|simtest)$$'); $(GO) test -race -p 3 -timeout 7m $$packages # they wait more than they work
+	packages=$$($(GO) list ./... | grep -vE '/internal/(archtest|lab|netlab|simtest)$$'); $(GO) test -race -p 3 -timeout 7m $$packages # they wait more than they work
 	$(GO) test -timeout 5m ./internal/simtest -seeds $(SEEDS) & sim=$$!; code=0; \
-	  $(GO) test -race -count=1 -parallel 6 -timeout 7m ./internal/archtest ./internal/lab || code=$$?; wait $$sim && exit $$code
+	  $(GO) test -race -count=1 -parallel 6 -timeout 7m ./internal/archtest ./internal/lab ./internal/netlab || code=$$?; wait $$sim && exit $$code
 	# The simulation is one goroutine at a time: the race detector would only make it slow. The others read files and run a binary that no cache knows of.
 	for m in $(MODULES); do (cd "$$m" && $(GO) test -race -timeout 7m ./...); done
 
@@ -77,7 +77,7 @@ model: ## the protocol's model under spin: environments clean, mutations caught
 
 .PHONY: test-deps
 test-deps: # what the tests run beside Go: peers and clients
-	@$(APT) curl openssl python3 javac=default-jdk-headless redis-server redis-cli=redis-tools redis-sentinel
+	@$(APT) curl openssl python3 javac=default-jdk-headless redis-server redis-cli=redis-tools redis-sentinel ip=iproute2 nft=nftables nsenter=util-linux
 
 .PHONY: lint
 lint: bin/golangci-lint ## formatting, linters, shell scripts, a tidy go.mod

@@ -261,7 +261,7 @@ const elsewhereFor = time.Minute
 // have the other address ask for the next.
 func (b *Broker) livesElsewhere(ctx context.Context, s *org, t Token) bool {
 	set, _ := b.o.Directory.Settings(s.id)
-	if t.Address == "" || set.Address == "" || t.Address == set.Address {
+	if t.Address == "" || set.Address == "" || t.Address == set.Address || set.Pinned {
 		return false
 	}
 	s.asking.Lock()

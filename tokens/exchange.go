@@ -279,13 +279,19 @@ func (x *exchange) movedOn(r Record) bool {
 	if !over || x.f.cause == causeSettle {
 		return over
 	}
-	x.line.Race = attr.RaceLost
-	x.line.Epoch, x.line.Generation = r.Epoch, r.Generation
+	x.f.winner = x.line.lost(r)
+	return true
+}
+
+// lost names the exchange of another replica, by which r came to be, as the one
+// that made e needless, and returns its trace.
+func (e *Exchange) lost(r Record) (winner trace.SpanContext) {
+	e.Race, e.Epoch, e.Generation = attr.RaceLost, r.Epoch, r.Generation
 	if n := len(r.Attempts); n > 0 {
 		won := r.Attempts[n-1]
-		x.line.Attempt, x.line.Winner, x.f.winner = won.ID, won.Replica, parseTraceparent(won.Trace)
+		e.Attempt, e.Winner, winner = won.ID, won.Replica, parseTraceparent(won.Trace)
 	}
-	return true
+	return winner
 }
 
 // save writes r under h and remembers it.

@@ -25,7 +25,8 @@ type flight struct {
 	origin  trace.SpanContext // who caused it
 	span    atomic.Pointer[trace.SpanContext]
 	waiters atomic.Int32
-	unlock  context.CancelFunc // guarded by org.mu: ends the wait for the lock; nil when nothing waits
+	unlock  context.CancelFunc // guarded by org.mu: ends the wait for the lock, or for another replica; nil when nothing waits
+	handed  bool               // guarded by org.mu: a person's wish, and another replica is to do it
 	done    chan struct{}      // closed when the rest is set
 	err     error
 	result  Exchange          // of the exchange that it made, if any

@@ -125,6 +125,9 @@ func (b *Broker) Revoke(ctx context.Context, id OrgID) error {
 			return &Error{Org: id, Code: CodeConflict, What: "the grant was ended here before, and nothing is left to revoke at Salesforce",
 				Hint: "where that failed, revoke it in Setup, under Connected Apps OAuth Usage"}
 		}
+		if err := b.gate(id); err != nil && len(subjects) > 0 {
+			return err // once it is ended here, nobody can revoke it there
+		}
 		ctx = context.WithoutCancel(ctx)
 		if _, err := x.apply(ctx, h, r, Ended{Epoch: b.newEpoch(x.s, r, time.Now()), At: time.Now()}); err != nil {
 			return err

@@ -64,24 +64,36 @@ func (b *Broker) byAnother(ctx context.Context, s *org, f *flight, cause error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(askFor, b.p.TokenWait/2))
 	defer cancel()
-	done := make(chan struct{})
+	done, start := make(chan struct{}), time.Now()
 	s.mu.Lock()
 	f.unlock = sync.OnceFunc(func() { close(done) })
+	if f.cause == CauseManual {
+		f.stale, f.handed = s.memory.Place, true
+	}
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		f.unlock = nil
 	}()
-	if err := b.o.Asker.Ask(ctx, Want{s.id, f.stale, f.cause}); err != nil {
-		b.log.WarnContext(ctx, "no other replica could be asked for an exchange", "org", s.id, "error", err)
-		return cause
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return cause
+	again := time.NewTicker(time.Second) // who was asked may just have been busy
+	defer again.Stop()
+	for {
+		if err := b.o.Asker.Ask(ctx, Want{s.id, f.stale, f.cause}); err != nil {
+			b.log.WarnContext(ctx, "no other replica could be asked for an exchange", "org", s.id, "error", err)
+			return cause
+		}
+		select {
+		case <-done:
+			f.result = Exchange{Time: start, Org: s.id, Reason: f.cause, Replica: b.o.Replica, Outcome: OutcomeNotSent.String(), Duration: time.Since(start)}
+			s.mu.Lock()
+			f.result.lost(s.memory)
+			s.mu.Unlock()
+			return nil
+		case <-again.C:
+		case <-ctx.Done():
+			return cause
+		}
 	}
 }
 
@@ -117,7 +129,7 @@ func (b *Broker) overtaken(s *org, f *flight, r Record) bool {
 	case CauseHeartbeat:
 		return r.State == Ready && time.Now().Before(b.p.HeartbeatDue(r))
 	case CauseManual:
-		return false
+		return f.handed && r.State == Ready && r.Place.Compare(f.stale) > 0
 	case causeSettle:
 		return r.State == Ready && !f.force
 	}

@@ -296,6 +296,18 @@ func TestAReplicaThatMayNotExchangeLetsAnotherDoIt(t *testing.T) {
 				if st, _ := shut.Status(acme); st.State != tokens.Ready {
 					t.Errorf("the grant is %s, want ready", st.State)
 				}
+				// So is an exchange that a person asks for, although a token lives.
+				switch e, err := shut.Refresh(fl.t.Context(), acme); {
+				case mayOther && (err != nil || e.Winner == "" || e.Winner == "shut" || e.Generation != 3):
+					t.Errorf("got %+v, %v, want to be told who made the exchange", e, err)
+				case !mayOther && code(err) != tokens.CodeEgressUnverified:
+					t.Errorf("got %v, want egress_unverified", err)
+				}
+				fl.expect(2 * want)
+				if err := shut.Revoke(fl.t.Context(), acme); code(err) != tokens.CodeEgressUnverified {
+					t.Errorf("got %v, want egress_unverified: ended here, it couldn't be revoked there", err)
+				}
+				fl.state(tokens.Ready, "")
 			})
 		})
 	}
@@ -320,6 +332,19 @@ func TestATokenThatIsRefusedElsewhereAndLivesStartsNoExchange(t *testing.T) {
 		wait(2 * time.Minute)
 		if _, err := b.Replace(b.t.Context(), acme, tok); err != nil {
 			t.Errorf("got %v, want another token: this one is dead", err)
+		}
+		b.expect(2)
+	})
+}
+
+// Where a person moved the org, nobody would move its session back.
+func TestAnOrgThatWasMovedGetsASessionOfItsNewAddress(t *testing.T) {
+	enrolled(t, func(b *bench) {
+		tok := b.token()
+		b.dir[acme] = func() tokens.Settings { s := b.dir[acme]; s.Address, s.Pinned = "203.0.113.9", true; return s }()
+		tok.Address = "203.0.113.7"
+		if _, err := b.Replace(b.t.Context(), acme, tok); err != nil {
+			t.Errorf("got %v, want another token", err)
 		}
 		b.expect(2)
 	})

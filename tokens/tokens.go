@@ -122,6 +122,9 @@ type Settings struct {
 	// Address is the local address that the org leaves by, empty for the
 	// kernel's choice.
 	Address string
+	// Pinned says that the org leaves by Address wherever it is served: no other
+	// replica would have a session moved back.
+	Pinned bool
 	// ClientID is the app's client id. With Salesforce's own ids of org and
 	// user it names the grant.
 	ClientID string

@@ -219,7 +219,7 @@ func (a *app) openWays(ctx context.Context) (err error) {
 	}
 	a.out.Attest(ctx)
 	a.closing(func() error { a.out.Close(); return nil })
-	a.dir = newDirectory(a.out, a.log, a.c.EgressEnforce == "all")
+	a.dir = newDirectory(a.out, a.log, a.tel.Tracer, a.c.EgressEnforce == "all")
 	a.reg, err = registry.New(ctx, registry.Options{Store: a.store, Sealer: a.keys, LiveGrants: a.hasLiveGrant})
 	if err != nil {
 		return fmt.Errorf("the registry: %w", err)

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/netip"
-	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -89,14 +87,11 @@ func viewAttestation(at egress.Attestation) admin.EgressSource {
 // SourceOf implements [admin.Egress].
 func (d *egressDesk) SourceOf(org tokens.OrgID) (string, bool) {
 	l, ok := (*d.dir.now.Load())[org]
-	if !ok || !d.isSource(l.app.Source) {
+	if !ok {
 		return "", false
 	}
-	return sourceName(l.app.Source), true
-}
-
-func (d *egressDesk) isSource(a netip.Addr) bool {
-	return slices.ContainsFunc(d.out.Attestations(), func(at egress.Attestation) bool { return at.Source == a })
+	source, err := d.dir.source(l)
+	return sourceName(source), err == nil
 }
 
 // known are the addresses that a login may come from: registered, or seen by an

@@ -102,7 +102,7 @@ func plan(rep admin.EgressReport, names []string, registered, target egressplan.
 	}
 	for _, o := range p.Orgs {
 		if o.Source == "" && !o.Disabled {
-			p.Open = append(p.Open, "org "+o.Name+" can't leave from here: its egress address isn't one of SALLYPORT_EGRESS_SOURCE_IPS")
+			p.Open = append(p.Open, "org "+o.Name+" can't leave from here: its egress address is another replica's, or nobody's")
 		}
 	}
 	in.Orgs = placements(p.Orgs, rep.Orgs)

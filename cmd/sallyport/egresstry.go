@@ -116,7 +116,7 @@ func (d *egressDesk) appFor(source netip.Addr) (app salesforce.App, ok bool) {
 		rank := "2" + string(id)
 		if l.settings.Disabled {
 			rank = "3" + string(id)
-		} else if l.app.Source == source {
+		} else if s, err := d.dir.source(l); err == nil && s == source {
 			rank = "1" + string(id)
 		}
 		if !ok || rank < best {

@@ -79,7 +79,7 @@ func (r race) story() string {
 	say("why", "%s", r.why())
 	say("lock", "replica %s had it after %s; %s waited there", r.Replica, r.LockWait, callers(r.Waiters))
 	for _, l := range r.lost {
-		say("lost to it", "replica %s, after %s at the lock; %s waited there, and got this exchange's token%s", l.Replica, l.LockWait, callers(l.Waiters), trace(l.TraceID))
+		say("lost to it", "replica %s, after %s at the lock; %s waited there, and got this exchange's token%s", l.Replica, l.LockWait, callers(l.Waiters), traceOf(l.TraceID))
 	}
 	switch r.Answer {
 	case "":
@@ -101,7 +101,7 @@ func (r race) story() string {
 		}
 		say("commit", "%.0f %% of the attempt's time was left%s", r.LeaseMargin*100, near)
 	}
-	say("took", "%s in all; attempt %s%s", r.Duration, dash(r.Attempt), trace(r.TraceID))
+	say("took", "%s in all; attempt %s%s", r.Duration, dash(r.Attempt), traceOf(r.TraceID))
 	return b.String()
 }
 
@@ -150,7 +150,7 @@ func callers(n int) string {
 	return fmt.Sprintf("%d callers", n)
 }
 
-func trace(id string) string {
+func traceOf(id string) string {
 	if id == "" {
 		return ""
 	}

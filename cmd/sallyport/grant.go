@@ -110,7 +110,11 @@ func (c *grantRefreshCmd) Run(ctx context.Context, st *streams) error {
 		_, err = fmt.Fprintf(st.out, "the exchange of org %s goes on: see sallyport grant show %s\n", c.Org, c.Org)
 		return err
 	}
-	_, err = fmt.Fprintf(st.out, "org %s: %s, generation %d, in %s\n", c.Org, plain(e.Outcome), e.Generation, e.Duration)
+	how := plain(e.Outcome)
+	if e.Winner != "" && e.Winner != e.Replica {
+		how = "exchanged by replica " + plain(e.Winner)
+	}
+	_, err = fmt.Fprintf(st.out, "org %s: %s, generation %d, in %s\n", c.Org, how, e.Generation, e.Duration)
 	return err
 }
 

@@ -29,6 +29,8 @@ const (
 	EgressSource   = attribute.Key("sallyport.egress.source")
 	EgressStanding = attribute.Key("sallyport.egress.standing")
 	EgressAddress  = attribute.Key("sallyport.egress.address")
+	EgressFrom     = attribute.Key("sallyport.egress.from")
+	EgressTo       = attribute.Key("sallyport.egress.to")
 	EgressEcho     = attribute.Key("sallyport.egress.echo")
 	Attempts       = attribute.Key("sallyport.attempts")
 	SubjectKind    = attribute.Key("sallyport.introspect.subject")
@@ -68,5 +70,6 @@ const (
 	SpanIntrospect = "salesforce.introspect"
 	SpanCommit     = "store.commit"
 	SpanAttest     = "egress.attest"
+	SpanEgressMove = "egress.move"
 	SpanLogins     = "salesforce.logins"
 )

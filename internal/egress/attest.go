@@ -108,6 +108,16 @@ func (e *Egress) Attestations() []Attestation {
 	return all
 }
 
+// leavesBy is the first source address that was last seen to leave by public.
+func (a *attestor) leavesBy(public netip.Addr) (first netip.Addr, ok bool) {
+	for s, p := range a.now {
+		if p.Load().Public == public && (!ok || s.Less(first)) {
+			first, ok = s, true
+		}
+	}
+	return first, ok
+}
+
 // Public is the address by which what leaves by source was last seen, the zero Addr where nobody has said.
 func (e *Egress) Public(source netip.Addr) netip.Addr { return e.attestation(source).Public }
 

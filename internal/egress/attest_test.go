@@ -130,3 +130,22 @@ func TestEachSourceAddressIsAttestedByItself(t *testing.T) {
 		t.Errorf("%v as %v, want a mismatch", u.Standing, u.Public)
 	}
 }
+
+// Behind a NAT the address that Salesforce sees names a source address, as long as an echo sees it there.
+func TestAnAddressThatAnEchoSeesIsASource(t *testing.T) {
+	public := "203.0.113.7"
+	e, _ := registered(t, "203.0.113.7", "203.0.113.8", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, public) })
+	pin := netip.MustParseAddr("203.0.113.7")
+	if got, err := e.Source("acme", pin); err == nil {
+		t.Errorf("before any echo: %v", got)
+	}
+	e.Attest(t.Context())
+	if got, err := e.Source("acme", pin); err != nil || got != (netip.Addr{}) {
+		t.Errorf("got %v, %v, want the kernel's choice", got, err)
+	}
+	public = "203.0.113.8"
+	e.Attest(t.Context())
+	if got, err := e.Source("acme", pin); err == nil {
+		t.Errorf("the NAT took another address: %v", got)
+	}
+}

@@ -81,18 +81,22 @@ func (e *Egress) Close() {
 // Source returns the local address from which org's connections leave: pinned if it is valid, else one of the
 // configured addresses, always the same for the same org and set, spread evenly over orgs; adding or removing an
 // address moves only the orgs that it must. Without configured addresses it is the zero Addr, the kernel's choice.
-// It fails with a [SourceError] when pinned isn't configured.
+// pinned is a configured address, or the public one by which an echo last saw one of them: behind a NAT only that is
+// the same for all who may run the proxy. It fails with a [SourceError] when it is neither.
 //
 // An org must not change its address while a grant lives: its sessions may be locked to the address that made them.
 func (e *Egress) Source(org string, pinned netip.Addr) (netip.Addr, error) {
-	if pinned.IsValid() {
-		pinned = pinned.Unmap()
-		if !contains(e.sources, pinned) {
-			return netip.Addr{}, &SourceError{Addr: pinned, Reason: "it is not one of SALLYPORT_EGRESS_SOURCE_IPS"}
-		}
+	if !pinned.IsValid() {
+		return choose(e.sources, org), nil
+	}
+	pinned = pinned.Unmap()
+	if contains(e.sources, pinned) {
 		return pinned, nil
 	}
-	return choose(e.sources, org), nil
+	if source, ok := e.attestor.leavesBy(pinned); ok {
+		return source, nil
+	}
+	return netip.Addr{}, &SourceError{Addr: pinned, Reason: "it is neither one of SALLYPORT_EGRESS_SOURCE_IPS nor what an echo has seen one of them leave by"}
 }
 
 // TunnelSource returns the local address from which passthrough tunnels to host leave: one of

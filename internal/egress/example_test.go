@@ -23,5 +23,5 @@ func ExampleEgress_Source() {
 	fmt.Println(err)
 	// Output:
 	// true
-	// cannot leave from source address 198.51.100.1: it is not one of SALLYPORT_EGRESS_SOURCE_IPS
+	// cannot leave from source address 198.51.100.1: it is neither one of SALLYPORT_EGRESS_SOURCE_IPS nor what an echo has seen one of them leave by
 }

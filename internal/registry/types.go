@@ -58,7 +58,8 @@ type Org struct {
 	PreviousName string `json:"previousName,omitempty"`
 	// Key is the org's name at its first apply. It never changes and keys everything that is kept for the org.
 	Key string `json:"key"`
-	// Egress is the local address that the org must use; the zero Addr leaves the choice to the proxy.
+	// Egress is the address that the org must leave by, a local one or what Salesforce sees; the zero Addr leaves the
+	// choice to the proxy. A replica that doesn't have it doesn't serve the org.
 	Egress netip.Addr `json:"egress,omitzero"`
 	// ForeignHosts lets hosts lie outside Salesforce's suffixes.
 	ForeignHosts bool `json:"foreignHosts,omitempty"`
