@@ -242,7 +242,7 @@ func (b *Broker) Replace(ctx context.Context, id OrgID, t Token) (Token, error) 
 	if b.livesElsewhere(ctx, s, t) {
 		return Token{}, &Error{Org: id, Code: CodeSessionRejected, Temporary: true, RetryAfter: elsewhereFor,
 			What: "Salesforce refuses here a session that lives where it was issued, at " + t.Address,
-			Hint: "the org locks sessions to the address that they began from: send its calls from there, or take the lock out of its session settings"}
+			Hint: "the org locks sessions to the address that they began from: send its calls from there, pin the org to an address, or take the lock out of its session settings; sallyport grant refresh " + string(id) + " moves the session"}
 	}
 	if wait := b.refuse(s, t); wait > 0 {
 		return Token{}, &Error{Org: id, Code: CodeSessionRejected, Temporary: true, RetryAfter: wait,
@@ -261,7 +261,7 @@ const elsewhereFor = time.Minute
 // have the other address ask for the next.
 func (b *Broker) livesElsewhere(ctx context.Context, s *org, t Token) bool {
 	set, _ := b.o.Directory.Settings(s.id)
-	if t.Address == "" || set.Address == "" || t.Address == set.Address || set.Pinned {
+	if t.Address == "" || set.Address == "" || t.Address == set.Address || set.Pinned || b.minted(s, t) {
 		return false
 	}
 	s.asking.Lock()
@@ -275,6 +275,20 @@ func (b *Broker) livesElsewhere(ctx context.Context, s *org, t Token) bool {
 	}
 	s.elsewhere, s.elsewhereAt = t.Place, time.Now()
 	return true
+}
+
+// minted reports whether t came of this replica's exchange: where it lives now,
+// nobody is.
+func (b *Broker) minted(s *org, t Token) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	past := s.memory.Attempts
+	for i := len(past) - 1; i >= 0; i-- {
+		if past[i].Outcome == OutcomeIssued {
+			return s.memory.AccessPlace == t.Place && past[i].Replica == b.o.Replica
+		}
+	}
+	return false
 }
 
 // refuse notes that t was refused, and returns how long no exchange may come of

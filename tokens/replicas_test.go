@@ -316,22 +316,36 @@ func TestAReplicaThatMayNotExchangeLetsAnotherDoIt(t *testing.T) {
 // A session may be locked to the address that minted it: refused elsewhere, it
 // lives.
 func TestATokenThatIsRefusedElsewhereAndLivesStartsNoExchange(t *testing.T) {
-	enrolled(t, func(b *bench) {
-		tok := b.token()
-		b.dir[acme] = func() tokens.Settings { s := b.dir[acme]; s.Address = "203.0.113.9"; return s }()
+	replicas(t, 2, func(fl *fleet) {
+		tok := fl.token()
+		synctest.Wait() // the other hears of it
+		fl.dir[acme] = func() tokens.Settings { s := fl.dir[acme]; s.Address = "203.0.113.9"; return s }()
 		tok.Address = "203.0.113.7"
 		for range 3 {
-			_, err := b.Replace(b.t.Context(), acme, tok)
+			_, err := fl.others[0].Replace(fl.t.Context(), acme, tok)
 			if code(err) != tokens.CodeSessionRejected {
 				t.Errorf("got %v, want session_rejected: the token lives at the address that minted it", err)
 			}
 		}
-		b.expect(1)
-		b.token() // others are served
-		b.sf.Kill(acme)
+		fl.expect(1)
+		fl.token() // others are served
+		fl.sf.Kill(acme)
 		wait(2 * time.Minute)
-		if _, err := b.Replace(b.t.Context(), acme, tok); err != nil {
+		if _, err := fl.others[0].Replace(fl.t.Context(), acme, tok); err != nil {
 			t.Errorf("got %v, want another token: this one is dead", err)
+		}
+		fl.expect(2)
+	})
+}
+
+// A replica that has left the address at which it got a session moves it along.
+func TestAReplicaThatChangedItsAddressGetsAnotherSession(t *testing.T) {
+	enrolled(t, func(b *bench) {
+		tok := b.token()
+		b.dir[acme] = func() tokens.Settings { s := b.dir[acme]; s.Address = "203.0.113.9"; return s }()
+		tok.Address = "203.0.113.7"
+		if _, err := b.Replace(b.t.Context(), acme, tok); err != nil {
+			t.Errorf("got %v, want another token", err)
 		}
 		b.expect(2)
 	})
@@ -339,14 +353,15 @@ func TestATokenThatIsRefusedElsewhereAndLivesStartsNoExchange(t *testing.T) {
 
 // Where a person moved the org, nobody would move its session back.
 func TestAnOrgThatWasMovedGetsASessionOfItsNewAddress(t *testing.T) {
-	enrolled(t, func(b *bench) {
-		tok := b.token()
-		b.dir[acme] = func() tokens.Settings { s := b.dir[acme]; s.Address, s.Pinned = "203.0.113.9", true; return s }()
+	replicas(t, 2, func(fl *fleet) {
+		tok := fl.token()
+		synctest.Wait() // the other hears of it
+		fl.dir[acme] = func() tokens.Settings { s := fl.dir[acme]; s.Address, s.Pinned = "203.0.113.9", true; return s }()
 		tok.Address = "203.0.113.7"
-		if _, err := b.Replace(b.t.Context(), acme, tok); err != nil {
+		if _, err := fl.others[0].Replace(fl.t.Context(), acme, tok); err != nil {
 			t.Errorf("got %v, want another token", err)
 		}
-		b.expect(2)
+		fl.expect(2)
 	})
 }
 
