@@ -61,6 +61,11 @@ func (a *app) checks(ctx context.Context) []admin.Finding {
 			tell("egress", true, fmt.Sprintf("source address %s leaves as %v, and no registered addresses are known", sourceName(at.Source), at.Public), "set SALLYPORT_EGRESS_ALLOWED")
 		}
 	}
+	for _, o := range a.reg.Snapshot().Orgs() {
+		if _, err := a.out.Source(o.Key, o.Egress); err != nil && !o.Disabled {
+			tell("egress", false, fmt.Sprintf("org %s leaves by %v alone, which is another replica's: here its calls get egress_unverified", o.Name, o.Egress), "")
+		}
+	}
 	for _, l := range a.c.Listen {
 		if l.Kind == config.KindPlain && !l.Loopback() {
 			tell("listeners", true, l.String()+" takes passwords in clear from the network", "listen on https:// with SALLYPORT_TLS_CERT and SALLYPORT_TLS_KEY")

@@ -25,6 +25,9 @@ func TestAnOrgLeavesByItsOneAddressWhoeverIsAsked(t *testing.T) {
 	}
 	d.seen("acme", "198.51.100.11", 1)
 	d.seen("globex", "198.51.100.12", 1)
+	if out, _ := b.try("doctor"); !strings.Contains(out, "org acme leaves by 198.51.100.11 alone") {
+		t.Errorf("doctor doesn't tell which orgs are another replica's:\n%s", out)
+	}
 	// An exchange that the wrong replica is asked for is made by the right one.
 	b.run("grant", "refresh", "acme")
 	a.serves("acme")

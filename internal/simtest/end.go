@@ -50,7 +50,7 @@ func (w *world) end() End {
 	case slices.ContainsFunc(r.Orphans, func(o tokens.Orphan) bool { return o.Fingerprint == prints{}.Of(heir) }):
 		e.Loss = "a person's import overtook the answer, which is kept aside"
 	case fate == tokenstest.FateReplay && w.misled:
-		e.Loss = "a person's word was wrong, and the disk that knew better was destroyed"
+		e.Loss = "a person's word was wrong, and who knew better was destroyed or not to be reached"
 	case fate == tokenstest.FateReplay && w.sc.Switches.Doubt != tokens.AskSend:
 		w.breaks("single use: a spent token was sent again, and Salesforce ended the grant")
 	case !strings.Contains(heir, string(acme)):
@@ -77,6 +77,9 @@ func (w *world) loss(token, heir string) string {
 	w.mu.Unlock()
 	if w.forgot {
 		return "a person had forgotten it, and an old copy came back"
+	}
+	if w.misled {
+		return "a person's word was wrong, and who knew better was destroyed or not to be reached"
 	}
 	for _, d := range disks {
 		if !d.burned {

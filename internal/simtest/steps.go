@@ -284,15 +284,20 @@ func (w *world) operate(s Step, p *process) {
 	case "refresh":
 		do = func() error { _, err := p.broker.Refresh(ctx, acme); return err }
 	case "confirm", "confirm unverified":
-		word := s.Do == "confirm unverified"
+		if s.Do == "confirm" {
+			do = func() error { return p.broker.Confirm(ctx, acme, false) }
+			break
+		}
+		all, unheard := w.reachable()
 		do = func() error {
-			if word {
-				w.sf.Vouch(acme)
+			for _, q := range all {
+				_, _ = q.broker.Realign(ctx, acme)
 			}
-			err := p.broker.Confirm(ctx, acme, word)
-			if word && err == nil {
+			w.sf.Vouch(acme)
+			err := p.broker.Confirm(ctx, acme, true)
+			if err == nil {
 				w.mu.Lock()
-				w.misled = w.misled || w.burned
+				w.misled = w.misled || w.burned || unheard
 				w.mu.Unlock()
 			}
 			return err
@@ -317,6 +322,24 @@ func (w *world) operate(s Step, p *process) {
 		w.note("%s: %s came to %v", p.name, s.Do, err)
 		_ = p.gate(&op{p: p, who: s.Do, then: func() { p.asked-- }}, "told")
 	}()
+}
+
+// reachable are the processes that have shown the store what they remember by
+// the time that a person speaks: each looks after it once a second, and no word
+// is taken before a store that went back has settled. unheard says that a
+// replica isn't among them: then the person can't know that no other copy is in
+// use.
+func (w *world) reachable() (all []*process, unheard bool) {
+	now := time.Now()
+	for _, r := range w.reps {
+		p := r.proc
+		if p == nil || p.isDead() || p.paused.After(now) || p.cut.After(now) {
+			unheard = true
+			continue
+		}
+		all = append(all, p)
+	}
+	return all, unheard
 }
 
 // fault does what a fault says to a call, and reports whether the call has been

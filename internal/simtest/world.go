@@ -46,7 +46,7 @@ type world struct {
 	forgot  bool // a person forgot the grant
 	foreign bool // somebody else has used the token
 	burned  bool // a disk was destroyed, with what only it knew
-	misled  bool // after that, a person's word was taken
+	misled  bool // after that, or while a replica was not to be reached, a person's word was taken
 	disks   bool // a disk was full or failed
 
 	mu      sync.Mutex
