@@ -73,7 +73,7 @@ func (e *UnverifiedError) Error() string {
 	}
 	switch {
 	case e.Standing == Mismatch:
-		return fmt.Sprintf("%s leaves as %v, which is not in SALLYPORT_EGRESS_ALLOWED (seen by %s)", from, e.Public, e.Echo)
+		return fmt.Sprintf("%s leaves as %v, which is not in SALLYPORT_EGRESS_ALLOWED (seen by %s at %s)", from, e.Public, e.Echo, e.At.UTC().Format(time.RFC3339))
 	case e.Err != nil:
 		return fmt.Sprintf("%s is not verified: %v", from, e.Err)
 	}

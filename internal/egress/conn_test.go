@@ -125,8 +125,9 @@ func TestWroteIsTrueWhenAWriteIsStuckOrCutShort(t *testing.T) {
 	defer c.Close()
 	peer := <-accepted // It never reads.
 	defer peer.Close()
+	much := make([]byte, 64<<20)
 	c.SetWriteDeadline(time.Now().Add(2 * time.Second)) // long enough to begin, on any machine
-	if _, err := c.Write(make([]byte, 64<<20)); !errors.Is(err, os.ErrDeadlineExceeded) || !c.Wrote() {
+	if _, err := c.Write(much); !errors.Is(err, os.ErrDeadlineExceeded) || !c.Wrote() {
 		t.Errorf("Write: %v, Wrote: %v", err, c.Wrote())
 	}
 }
