@@ -3,13 +3,13 @@
 # check.sh BINARY. The systemd unit must be valid, its binary there, and its
 # exposure, as systemd rates it, below 2.0. Prometheus' rules must be valid and
 # pass their tests; all that rules, dashboard and runbooks name must exist in a
-# running serve. The other files in YAML are checked by this directory's tests.
+# running serve; the guides are followed. The other files in YAML are checked by this directory's tests.
 set -Eeuo pipefail
 
 binary=$(realpath "$1")
 here=$(dirname "$(realpath "$0")")
 unit=$here/systemd/sallyport.service
-"$here/../internal/tools/apt.sh" systemd-analyze=systemd promtool=prometheus prometheus-blackbox-exporter
+"$here/../internal/tools/apt.sh" systemd-analyze=systemd redis-server redis-cli=redis-tools curl promtool=prometheus prometheus-blackbox-exporter
 
 [[ -f $binary && -x $binary ]] || { echo "deploy: $binary is not a program" >&2; exit 1; }
 dir=$(mktemp -d)
@@ -39,3 +39,4 @@ promtool test rules prometheus/rules_test.yml
 said=$(prometheus-blackbox-exporter --config.check --config.file prometheus/blackbox.yml 2>&1) || { echo "$said" >&2; exit 1; }
 echo 'deploy: the probes are valid'
 "${GO:-go}" test -tags live -count=1 -timeout 100s . -binary "$binary"
+"${GO:-go}" test -tags live -count=1 -timeout 8m ./guides -binary "$binary" # each is followed, step by step

@@ -26,6 +26,8 @@ func (a *app) checks(ctx context.Context) []admin.Finding {
 	}
 	if err := checkCanary(ctx, a.store, a.keys); errors.Is(err, redisstore.ErrUnavailable) {
 		tell("keys", true, "whether the keyset opens what the store holds can't be told: the store is away", "mend what is said of the store")
+	} else if errors.Is(err, redisstore.ErrDenied) {
+		tell("keys", true, "whether the keyset opens what the store holds can't be told: "+err.Error(), "mend what is said of the store")
 	} else if err != nil {
 		tell("keys", true, err.Error(), "restore the keyset that sealed the store")
 	} else {
@@ -96,6 +98,9 @@ func (a *app) checkShared(ctx context.Context, tell func(check string, wrong boo
 		if !n.AppendTo {
 			tell("store", true, fmt.Sprintf("Redis at %s writes no append-only file: a restart loses what the last dump lacks, and every replica heals it from its journal", n.Address),
 				"set appendonly yes, with appendfsync everysec or always")
+		} else if n.Fsync == "no" {
+			tell("store", true, fmt.Sprintf("Redis at %s leaves it to the kernel when its append-only file reaches the disk: a power cut loses half a minute and more", n.Address),
+				"set appendfsync everysec or always")
 		}
 	}
 	switch {

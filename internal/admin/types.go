@@ -37,7 +37,7 @@ type Grant struct {
 	EgressAddress  string     `json:"egressAddress"`
 
 	Live       bool       `json:"live"`               // callers are served
-	Verified   bool       `json:"verified"`           // under the store's present identity
+	Verified   bool       `json:"verified"`           // by Salesforce or a person, under the store's identity of then
 	Truthful   bool       `json:"truthful"`           // introspection has told the truth about it
 	Rotation   string     `json:"rotation,omitempty"` // "unknown", "rotates", "does_not_rotate"
 	Detail     string     `json:"detail,omitempty"`   // what Salesforce said

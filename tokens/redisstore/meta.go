@@ -38,6 +38,10 @@ func (s *Store) MetaOnce(ctx context.Context, name string, value []byte) ([]byte
 	if reservedMeta[name] {
 		return nil, fmt.Errorf("redisstore: the name %q is an org's", name)
 	}
+	// What is there needs no replica to acknowledge it: a start must not hang on one.
+	if kept, err := s.Meta(ctx, name); err != nil || kept != nil {
+		return kept, err
+	}
 	key := s.k.meta(name)
 	out, err := s.write(ctx, key, command("SETNX", key, value), command("GET", key))
 	if err != nil {

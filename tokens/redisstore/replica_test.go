@@ -27,6 +27,9 @@ func TestFailure03TooFewReplicas(t *testing.T) {
 	o := redisstore.Options{URL: srv.URL() + "?read_timeout=1500ms", Prefix: prefix(), Wait: 1}
 	s := open(t, o)
 	enrol(t, s)
+	if _, err := s.MetaOnce(t.Context(), "kept", []byte("1")); err != nil {
+		t.Fatal(err)
+	}
 	c := tokens.Committed{Attempt: "a", Record: record(2)}
 	hold(t, s, func(ctx context.Context, h tokens.Hold) {
 		if err := replica.Stop(); err != nil {
@@ -39,6 +42,13 @@ func TestFailure03TooFewReplicas(t *testing.T) {
 		saved, _ := h.Record()
 		if diff := cmp.Diff(saved, load(t, s)); diff != "" || saved.Revision != r.Revision+1 {
 			t.Errorf("it didn't land: %s", diff)
+		}
+		// Who starts now finds what was made once.
+		if kept, err := unprobed(t, o).MetaOnce(ctx, "kept", []byte("2")); err != nil || string(kept) != "1" {
+			t.Errorf("MetaOnce: %q, %v", kept, err)
+		}
+		if _, err := s.MetaOnce(ctx, "new", []byte("1")); !errors.Is(err, tokens.ErrShort) {
+			t.Errorf("MetaOnce of something new: %v", err)
 		}
 		got, landed, err := s.Commit(ctx, "acme", c)
 		if !errors.Is(err, tokens.ErrShort) || landed != tokens.LandedHealed || got.Generation != 2 {
