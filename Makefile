@@ -27,6 +27,8 @@ SCRIPTS := .ci/run $(APT) $(wildcard deploy/*.sh deploy/*/*.sh internal/clients/
 # Modules of their own that have tests. Two run for minutes and have targets of
 # their own: `make bench` and `make clients`.
 SLOW     = internal/bench internal/clients
+# What is deployed has checks in modules of their own, for `make deploy-check`.
+DEPLOYED = deploy/helm/check deploy/terraform/check
 MODULES  = $(filter-out internal/tools $(SLOW),$(patsubst %/go.mod,%,$(wildcard internal/*/go.mod)))
 # buildah keeps its images here rather than in the machine's store; vfs and
 # chroot ask neither for a daemon nor for namespaces.
@@ -83,7 +85,7 @@ test-deps: # what the tests run beside Go: peers and clients
 lint: bin/golangci-lint ## formatting, linters, shell scripts, a tidy go.mod
 	bin/golangci-lint config verify
 	bin/golangci-lint run ./...
-	for m in $(MODULES) $(SLOW); do (cd "$$m" && $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
+	for m in $(MODULES) $(SLOW) $(DEPLOYED); do (cd "$$m" && $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
 	@$(APT) shellcheck
 	shellcheck --exclude=SC2317 $(SCRIPTS) # 0.9 takes what a trap calls for unreachable
 	$(GO) mod tidy -diff
@@ -114,9 +116,20 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 bench: build bin/benchstat ## compare sallyport with its peers under load
 	$(GO) run -C internal/bench .
 
+.PHONY: tools
+tools: ## what deploy-check builds where it is missing: minutes, the first time
+	$(GO) build -C internal/tools/helm -o $(CURDIR)/bin/helm helm.sh/helm/v3/cmd/helm
+	$(GO) build -C internal/tools/goreleaser -o $(CURDIR)/bin/goreleaser github.com/goreleaser/goreleaser/v2
+	$(GO) build -C internal/tools/goreleaser -o $(CURDIR)/bin/cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	$(GO) build -C internal/tools/tflint -o $(CURDIR)/bin/tflint github.com/terraform-linters/tflint
+	$(GO) build -C internal/tools/tofu -o $(CURDIR)/bin/tofu github.com/opentofu/opentofu/cmd/tofu
+
 .PHONY: deploy-check
-deploy-check: build ## the systemd unit: valid, and hardened
+deploy-check: build ## what people deploy: unit, rules, dashboard, runbooks, guides, Compose, Helm chart, Terraform modules, packages
 	deploy/check.sh bin/sallyport
+	deploy/helm/check.sh bin/sallyport
+	deploy/terraform/check.sh
+	deploy/packages/check.sh
 
 # Without a registry there is no Go image to compile in, so the binary comes
 # from this machine by the very script that the Dockerfile runs; see there.
