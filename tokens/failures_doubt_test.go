@@ -167,30 +167,41 @@ func TestFailure52AnInactiveOfAnAppThatCallsALiveSessionDeadIsSilence(t *testing
 // fails makes a question about the refresh token meet a fault of the store.
 type fails struct {
 	tokens.Exchanger
-	then func()
+	after int // so many answers about the refresh token, at least one
+	then  func()
 }
 
 func (x *fails) Introspect(ctx context.Context, org tokens.OrgID, s tokens.Subject) (tokens.Liveness, error) {
 	l, err := x.Exchanger.Introspect(ctx, org, s)
 	if f := x.then; f != nil && s.Refresh {
-		x.then = nil
-		f()
+		if x.after--; x.after <= 0 {
+			x.then = nil
+			f()
+		}
 	}
 	return l, err
 }
 
 func TestFailure53AVerdictThatAFailoverOvertookIsDropped(t *testing.T) {
-	for name, fault := range map[string]tokenstest.Fault{"live": tokenstest.FaultLostBefore, "spent": tokenstest.FaultLostAfter} {
+	for name, c := range map[string]struct {
+		fault tokenstest.Fault
+		after int // answers
+	}{
+		"live, between the questions":  {tokenstest.FaultLostBefore, 1},
+		"live, after the second":       {tokenstest.FaultLostBefore, 2},
+		"spent, between the questions": {tokenstest.FaultLostAfter, 1},
+		"spent, after the second":      {tokenstest.FaultLostAfter, 2},
+	} {
 		t.Run(name, func(t *testing.T) {
-			x := new(fails)
+			x := &fails{after: c.after}
 			enrolled(t, func(b *bench) {
 				x.Exchanger = b.sf
 				b.with(func(o *tokens.Options) { o.Exchanger = x })
 				b.token()
-				b.doubt(fault)
+				b.doubt(c.fault)
 				wait(6 * time.Minute)
 				before := b.kept()
-				x.then = b.store.Restart // between the first question and the second
+				x.then = b.store.Restart
 				if err := b.Settle(b.t.Context(), acme); err == nil {
 					t.Error("the person is told that it is settled")
 				}
