@@ -34,12 +34,11 @@ const (
 
 // deployment is Salesforce, a Redis, and the replicas in front of them.
 type deployment struct {
-	t     *testing.T
-	sim   *sfsim.Sim
-	orgs  []string
-	dir   string
-	store string
-	env   []string // of every replica
+	t    *testing.T
+	sim  *sfsim.Sim
+	orgs []string
+	dir  string
+	env  []string // of every replica
 }
 
 // deploy starts Salesforce at both of its addresses, with an echo on port 8443,
