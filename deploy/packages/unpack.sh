@@ -6,8 +6,7 @@ set -Eeuo pipefail
 case $1 in
 *.tar.gz) tar -xzf "$1" -C "$2" ;;
 *.deb) dpkg-deb -x "$1" "$2" ;;
-# Debian's rpm2cpio exits with 1 after a whole payload; cpio fails on a cut one.
-*.rpm) { rpm2cpio "$1" || true; } | (cd "$2" && cpio -idm --quiet --no-absolute-filenames) ;;
+*.rpm) bsdtar -xf "$1" -C "$2" ;; # Debian's rpm2cpio exits with 1 after a whole payload
 *)
 	echo "unpack.sh: $1 is no tar.gz, deb or rpm" >&2
 	exit 1
